@@ -1,0 +1,202 @@
+"""The journal in one SQLite file: the async face over a writing thread and a reading thread.
+
+Must not know what a command means. A batch costs two hops to the writing thread, `begin` and `commit`; reads go to a
+thread and a connection of their own, so they never wait for the lock or for a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from raeth.journal.base import (
+    Begun,
+    Head,
+    JournalDamaged,
+    JournalRefused,
+    JournalUnavailable,
+    Key,
+    Row,
+    Snapshot,
+    Write,
+)
+from raeth.journal.sqlite_file import open_reader, translate
+from raeth.journal.sqlite_writer import SqliteWriter, snapshot_checksum
+from raeth.journal.worker import Worker
+
+log = logging.getLogger(__name__)
+
+SEQ_MAX = (1 << 63) - 1
+
+_ROWS = "SELECT seq, ts, command, events, hash FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+_KEY = "SELECT owner, key, seq, place, fingerprint FROM journal_keys WHERE owner = ? AND key = ?"
+_SNAPSHOT_SEQS = "SELECT seq FROM snapshots ORDER BY seq DESC"
+_SNAPSHOT = "SELECT seq, hash, engine_version, blob, checksum FROM snapshots WHERE seq = ?"
+
+
+class SqliteJournal:
+    """`Journal` in the file at `path`. Several processes may open one file; they share the lock."""
+
+    backend = "sqlite"
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._writing: Worker | None = None
+        self._reading: Worker | None = None
+        self._writer: SqliteWriter | None = None
+        self._reader: SqliteReader | None = None
+
+    async def open(self) -> Head:
+        """See `Journal.open`. The file is created with mode 0600 if it is missing or empty."""
+        assert self._writing is None, "open twice"
+        self._writing = Worker("journal-writer")
+        self._reading = Worker("journal-reader")
+        try:
+            self._writer = await self._writing.run(SqliteWriter, self.path)
+            head = await self._writing.run(self._writer.open)
+            self._reader = await self._reading.run(SqliteReader, self.path)
+        except BaseException:
+            await self.close()
+            raise
+        return head
+
+    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
+        """See `Journal.begin`. `now_ms` is None: the machine's clock is the database's."""
+        worker, writer = self._write_side()
+        try:
+            return await worker.run(writer.begin, known_seq, keys)
+        except asyncio.CancelledError:
+            # The lock may be taken by now or a moment later, and nobody is left to let it go.
+            worker.post(writer.rollback)
+            raise
+
+    async def commit(self, rows: Sequence[Row], keys: Sequence[Key] = (), writes: Sequence[Write] = ()) -> None:
+        """See `Journal.commit`."""
+        worker, writer = self._write_side()
+        await worker.run(writer.commit, rows, keys, writes)
+
+    async def rollback(self) -> None:
+        """See `Journal.rollback`."""
+        worker, writer = self._write_side()
+        await worker.run(writer.rollback)
+
+    async def execute(self, writes: Sequence[Write]) -> None:
+        """See `Journal.execute`."""
+        worker, writer = self._write_side()
+        await worker.run(writer.execute, writes)
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `Journal.save_snapshot`."""
+        worker, writer = self._write_side()
+        await worker.run(writer.save_snapshot, snapshot)
+
+    async def read(self, after_seq: int, limit: int = 5_000, to_seq: int | None = None) -> list[Row]:
+        """See `Journal.read`."""
+        worker, reader = self._read_side()
+        return await worker.run(reader.read, after_seq, limit, SEQ_MAX if to_seq is None else to_seq)
+
+    async def row(self, seq: int) -> Row | None:
+        """See `Journal.row`."""
+        rows = await self.read(seq - 1, 1, seq)
+        return rows[0] if rows else None
+
+    async def key(self, owner: int, key: str) -> Key | None:
+        """See `Journal.key`."""
+        worker, reader = self._read_side()
+        return await worker.run(reader.key, owner, key)
+
+    async def latest_snapshot(self) -> Snapshot | None:
+        """See `Journal.latest_snapshot`."""
+        worker, reader = self._read_side()
+        return await worker.run(reader.latest_snapshot)
+
+    async def close(self) -> None:
+        """See `Journal.close`."""
+        writing, self._writing, writer, self._writer = self._writing, None, self._writer, None
+        reading, self._reading, reader, self._reader = self._reading, None, self._reader, None
+        # The reader first: the last connection to close folds the write-ahead log into the file.
+        await _end(reading, reader)
+        await _end(writing, writer)
+
+    def _write_side(self) -> tuple[Worker, SqliteWriter]:
+        if self._writing is None or self._writer is None:
+            raise JournalUnavailable("the journal is not open")
+        return self._writing, self._writer
+
+    def _read_side(self) -> tuple[Worker, SqliteReader]:
+        if self._reading is None or self._reader is None:
+            raise JournalUnavailable("the journal is not open")
+        return self._reading, self._reader
+
+
+class SqliteReader:
+    """One connection that only reads, for one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_reader(path)
+
+    def read(self, after_seq: int, limit: int, to_seq: int) -> list[Row]:
+        """See `Journal.read`."""
+        rows: list[Row] = []
+        try:
+            rows.extend(map(Row._make, self._db.execute(_ROWS, (after_seq, to_seq, limit))))
+        except sqlite3.Error as error:
+            seq = rows[-1].seq + 1 if rows else after_seq + 1
+            raise _unreadable(error, seq) from error
+        return rows
+
+    def key(self, owner: int, key: str) -> Key | None:
+        """See `Journal.key`."""
+        try:
+            found = self._db.execute(_KEY, (owner, key)).fetchone()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return None if found is None else Key._make(found)
+
+    def latest_snapshot(self) -> Snapshot | None:
+        """See `Journal.latest_snapshot`."""
+        try:
+            seqs = [seq for (seq,) in self._db.execute(_SNAPSHOT_SEQS)]
+        except sqlite3.Error as error:
+            log.warning("no snapshot can be read, everything is replayed: %s", error)
+            return None
+        for seq in seqs:
+            snapshot = self._snapshot(seq)
+            if snapshot is not None:
+                return snapshot
+            log.warning("the snapshot at seq %d is damaged and was skipped", seq)
+        return None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def _snapshot(self, seq: int) -> Snapshot | None:
+        """The snapshot at `seq` if it is whole and its row is in the chain."""
+        try:
+            *fields, checksum = self._db.execute(_SNAPSHOT, (seq,)).fetchone()
+            snapshot = Snapshot._make(fields)
+            whole = snapshot_checksum(snapshot) == checksum
+            rows = self.read(seq - 1, 1, seq)
+        except Exception:  # whatever a damaged page brings about, the snapshot is of no use
+            return None
+        return snapshot if whole and rows and rows[0].hash == snapshot.hash else None
+
+
+def _unreadable(error: sqlite3.Error, seq: int) -> JournalDamaged | JournalUnavailable:
+    known = translate(error, seq)
+    # A refusal is about what was asked, and nothing wrong was asked: the row's own bytes make no sense.
+    return JournalDamaged(seq, known.why) if isinstance(known, JournalRefused) else known
+
+
+async def _end(worker: Worker | None, side: SqliteReader | SqliteWriter | None) -> None:
+    if worker is None:
+        return
+    try:
+        if side is not None:
+            await worker.run(side.close)
+    finally:
+        worker.stop()

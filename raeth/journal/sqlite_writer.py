@@ -1,0 +1,230 @@
+"""The writing side of a SQLite journal: the transaction, in plain synchronous code for one thread.
+
+Must not know asyncio, nor what a command means. Every method leaves the connection either inside the one open
+transaction (`begin` succeeded) or outside of any.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from struct import pack
+
+from raeth.journal.base import (
+    EMPTY_HEAD,
+    MAX_BEHIND,
+    SNAPSHOTS_KEPT,
+    Begun,
+    Head,
+    JournalDamaged,
+    JournalRefused,
+    JournalUnavailable,
+    Key,
+    Row,
+    Snapshot,
+    Write,
+)
+from raeth.journal.chain import chain_hash
+from raeth.journal.sqlite_file import open_writer, translate
+
+_LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
+_META = "SELECT head_seq, transactions FROM journal_meta"
+_BEHIND = "SELECT seq, ts, command, events, hash FROM journal WHERE seq > ? ORDER BY seq LIMIT ?"
+_ROW_HASH = "SELECT hash FROM journal WHERE seq = ?"
+_KEY = "SELECT owner, key, seq, place, fingerprint FROM journal_keys WHERE owner = ? AND key = ?"
+_LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
+
+_ADD_ROW = "INSERT INTO journal (seq, ts, command, events, hash) VALUES (?, ?, ?, ?, ?)"
+_ADD_KEY = "INSERT INTO journal_keys (owner, key, seq, place, fingerprint) VALUES (?, ?, ?, ?, ?)"
+_ADD_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (seq, hash, engine_version, checksum, blob) VALUES (?, ?, ?, ?, ?)"
+_FORGET_SNAPSHOTS = "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)"
+_MOVE_HEAD = "UPDATE journal_meta SET head_seq = ?, transactions = transactions + 1"
+
+
+class SqliteWriter:
+    """One connection that appends. Not safe for more than one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_writer(path)
+        self._head = EMPTY_HEAD
+        self._transactions = 0
+        self._doubtful = False
+
+    def open(self) -> Head:
+        """The head, after checking that nothing is missing at the end."""
+        self._lock()
+        try:
+            (snapshot_seq,) = self._db.execute(_LAST_SNAPSHOT).fetchone()
+            if snapshot_seq is not None and snapshot_seq > self._head.seq:
+                raise JournalDamaged(self._head.seq + 1, f"the rows up to the snapshot at {snapshot_seq} are missing")
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        finally:
+            self.rollback()
+        return self._head
+
+    def begin(self, known_seq: int, keys: Sequence[tuple[int, str]]) -> Begun:
+        """See `Journal.begin`."""
+        self._lock()
+        try:
+            head = self._head
+            if known_seq > head.seq:
+                raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
+            behind = self._behind(known_seq) if known_seq < head.seq else []
+            return Begun(head, behind, self._hits(keys), None)
+        except sqlite3.Error as error:
+            self.rollback()
+            raise translate(error, known_seq + 1) from error
+        except BaseException:
+            self.rollback()
+            raise
+
+    def commit(self, rows: Sequence[Row], keys: Sequence[Key], writes: Sequence[Write]) -> None:
+        """See `Journal.commit`."""
+        assert self._db.in_transaction, "commit without begin"
+        last = rows[-1] if rows else None
+        try:
+            if rows:
+                self._check_order(rows)
+                self._db.executemany(_ADD_ROW, rows)
+            if keys:
+                self._db.executemany(_ADD_KEY, keys)
+            for sql, parameters in writes:
+                self._db.executemany(sql, parameters)
+            self._db.execute(_MOVE_HEAD, (last.seq if last else self._head.seq,))
+        except JournalRefused:
+            self.rollback()
+            raise
+        except Exception as error:
+            self.rollback()
+            raise translate(error) from error
+        self._make_durable(last)
+
+    def execute(self, writes: Sequence[Write]) -> None:
+        """See `Journal.execute`."""
+        self._lock()
+        self.commit((), (), writes)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `Journal.save_snapshot`."""
+        seq, row_hash, engine_version, blob = snapshot
+        checksum = snapshot_checksum(snapshot)
+        self._lock()
+        try:
+            stored = self._db.execute(_ROW_HASH, (seq,)).fetchone()
+            if stored is None or stored[0] != row_hash:
+                raise JournalRefused(f"the snapshot at {seq} is not of this journal")
+        except sqlite3.Error as error:
+            self.rollback()
+            raise translate(error, seq) from error
+        except JournalRefused:
+            self.rollback()
+            raise
+        add = Write(_ADD_SNAPSHOT, [(seq, row_hash, engine_version, checksum, blob)])
+        self.commit((), (), (add, Write(_FORGET_SNAPSHOTS, [(SNAPSHOTS_KEPT,)])))
+
+    def rollback(self) -> None:
+        """Leave the open transaction, if there is one. Never raises: SQLite may have left it already."""
+        if self._db.in_transaction:
+            with suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Roll back and close; the last connection to close folds the write-ahead log into the file."""
+        self.rollback()
+        self._db.close()
+
+    def _lock(self) -> None:
+        """Take the lock and read the head under it; settle first what a failed commit left in doubt."""
+        assert not self._db.in_transaction, "begin inside a transaction"
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            if self._doubtful:
+                self._fence()
+                self._db.execute("BEGIN IMMEDIATE")
+            self._read_head()
+        except sqlite3.Error as error:
+            self.rollback()
+            raise translate(error) from error
+        except BaseException:
+            self.rollback()
+            raise
+
+    def _fence(self) -> None:
+        """Make sure that a commit which failed cannot land any more.
+
+        Its frames may lie whole in the write-ahead log, beyond the end that SQLite knows of, and a crash now would let
+        recovery find them. A transaction of our own is written over them.
+        """
+        self._db.execute("UPDATE journal_meta SET transactions = transactions + 1")
+        self._db.execute("COMMIT")
+        self._doubtful = False
+
+    def _read_head(self) -> None:
+        counted_seq, self._transactions = self._db.execute(_META).fetchone()
+        last = self._db.execute(_LAST_ROW).fetchone()
+        head = EMPTY_HEAD if last is None else Head(*last)
+        if head.seq < counted_seq:
+            raise JournalDamaged(head.seq + 1, f"the rows up to {counted_seq} are missing at the end")
+        if head.seq > counted_seq:
+            raise JournalDamaged(counted_seq + 1, "rows were added at the end by something else than the journal")
+        self._head = head
+
+    def _behind(self, known_seq: int) -> list[Row]:
+        return list(map(Row._make, self._db.execute(_BEHIND, (known_seq, MAX_BEHIND))))
+
+    def _hits(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Key]:
+        hits = {}
+        for wanted in keys:
+            found = self._db.execute(_KEY, wanted).fetchone()
+            if found is not None:
+                hits[wanted] = Key._make(found)
+        return hits
+
+    def _check_order(self, rows: Sequence[Row]) -> None:
+        """The rows must continue the head. Of the hashes only the first is computed again: it shows a wrong start."""
+        seq, ts, _ = self._head
+        first = rows[0]
+        if chain_hash(self._head.hash, first.seq, first.ts, first.command, first.events) != first.hash:
+            raise JournalRefused(f"row {first.seq} does not continue the chain at {seq}")
+        for row in rows:
+            if row.seq != seq + 1 or row.ts < ts or len(row.hash) != 32:
+                raise JournalRefused(f"row {row.seq} at {row.ts} cannot follow row {seq} at {ts}")
+            seq, ts = row.seq, row.ts
+
+    def _make_durable(self, last: Row | None) -> None:
+        before = self._transactions
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.rollback()
+            self._doubtful = True
+            if self._landed(last, before, error):
+                return
+            raise JournalUnavailable(f"commit failed, nothing was written: {error}") from error
+
+    def _landed(self, last: Row | None, transactions_before: int, error: sqlite3.Error) -> bool:
+        """Whether the commit that failed with `error` is durable all the same; raises if that cannot be told now."""
+        why = f"commit failed: {error}"
+        try:
+            self._lock()
+        except (JournalUnavailable, JournalDamaged) as still:
+            raise JournalUnavailable(f"{why}; then {still}", outcome_unknown=True) from error
+        try:
+            if self._transactions == transactions_before + 1:  # the fence alone
+                return False
+            if last is None:
+                raise JournalUnavailable(why, outcome_unknown=True) from error
+            stored = self._db.execute(_ROW_HASH, (last.seq,)).fetchone()
+            return stored is not None and stored[0] == last.hash
+        finally:
+            self.rollback()
+
+
+def snapshot_checksum(snapshot: Snapshot) -> bytes:
+    """SHA-256 over all of the snapshot."""
+    seq, row_hash, engine_version, blob = snapshot
+    return sha256(pack(">q32sq", seq, row_hash, engine_version) + blob).digest()
