@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 from struct import Struct
+from struct import error as StructError
 
 from raeth.journal.base import Head, JournalDamaged, Row
 
@@ -44,7 +45,11 @@ def verify(rows: Iterable[Row], head: Head) -> Head:
     for seq, ts, command, events, stored in rows:
         if seq != last_seq + 1:
             raise JournalDamaged(last_seq + 1, f"the row is missing; the next one found is {seq}")
-        if chain_hash(last_hash, seq, ts, command, events) != stored:
+        try:
+            expected = chain_hash(last_hash, seq, ts, command, events)
+        except (TypeError, StructError) as error:  # a damaged page may hand out a column as any type
+            raise JournalDamaged(seq, f"the row is unreadable: {error}") from error
+        if expected != stored:
             raise JournalDamaged(seq, "the row or its link to the one before it was changed: the hash does not match")
         if ts < last_ts:
             raise JournalDamaged(seq, f"its time {ts} is before {last_ts}, the time of the row it follows")
