@@ -1,0 +1,94 @@
+"""The order book: price-time priority on the 1-99 grid, and nothing else.
+
+Both sides are held as bids: a BUY at p sits at level p, a SELL at p at level 100 - p (what its owner pays for NO), so
+"best" is always the highest level and one code path serves both sides. A level is an insertion-ordered dict, which is
+FIFO with O(1) removal; a bit mask per side finds the best level. The book must not know of cash, fees or risk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raeth.engine.types import BUY, PAYOUT, SELL, Order
+
+
+class Book:
+    """Resting orders of one market. `levels[side][level]` maps order id to order, `depth` is its total remaining."""
+
+    __slots__ = ("depth", "levels", "masks")
+
+    def __init__(self) -> None:
+        self.levels: tuple[list[dict[int, Order]], list[dict[int, Order]]] = (
+            [{} for _ in range(PAYOUT)],
+            [{} for _ in range(PAYOUT)],
+        )
+        self.depth: tuple[list[int], list[int]] = ([0] * PAYOUT, [0] * PAYOUT)
+        self.masks: list[int] = [0, 0]
+
+    def add(self, order: Order) -> None:
+        """Rest an order at the back of its level. It must not cross: the caller has matched it first."""
+        side = order.side
+        level = level_of(side, order.price)
+        self.levels[side][level][order.id] = order
+        self.depth[side][level] += order.remaining
+        self.masks[side] |= 1 << level
+
+    def remove(self, order: Order) -> None:
+        """Take an order out, wherever it is in its queue."""
+        side = order.side
+        level = level_of(side, order.price)
+        queue = self.levels[side][level]
+        del queue[order.id]
+        self.depth[side][level] -= order.remaining
+        if not queue:
+            self.masks[side] ^= 1 << level
+
+    def reduce(self, order: Order, by: int) -> None:
+        """Make a resting order smaller in place; it keeps its turn. `0 < by < order.remaining`."""
+        order.remaining -= by
+        self.depth[order.side][level_of(order.side, order.price)] -= by
+
+    def fill(self, order: Order, qty: int) -> None:
+        """Take `qty` from a resting order, and the order from the book when that was all of it."""
+        side = order.side
+        level = level_of(side, order.price)
+        self.depth[side][level] -= qty
+        order.remaining -= qty
+        if not order.remaining:
+            queue = self.levels[side][level]
+            del queue[order.id]
+            if not queue:
+                self.masks[side] ^= 1 << level
+
+    def best_bid(self) -> int | None:
+        """Highest price bid for YES, or None."""
+        return self.masks[BUY].bit_length() - 1 if self.masks[BUY] else None
+
+    def best_ask(self) -> int | None:
+        """Lowest price asked for YES, or None."""
+        return PAYOUT + 1 - self.masks[SELL].bit_length() if self.masks[SELL] else None
+
+    def orders(self, side: int) -> Iterator[Order]:
+        """All resting orders of a side, best level first, in their queue's order."""
+        mask = self.masks[side]
+        while mask:
+            level = mask.bit_length() - 1
+            yield from self.levels[side][level].values()
+            mask ^= 1 << level
+
+    def ladder(self, side: int, depth: int = PAYOUT) -> list[tuple[int, int, int]]:
+        """`(price, qty, orders)` per level, best first, at most `depth` levels."""
+        rows: list[tuple[int, int, int]] = []
+        mask = self.masks[side]
+        while mask and len(rows) < depth:
+            level = mask.bit_length() - 1
+            price = level if side == BUY else PAYOUT - level
+            rows.append((price, self.depth[side][level], len(self.levels[side][level])))
+            mask ^= 1 << level
+        return rows
+
+
+def level_of(side: int, price: int | None) -> int:
+    """The level a price has on its side: also the collateral in cents that one contract of it locks."""
+    assert price is not None
+    return price if side == BUY else PAYOUT - price

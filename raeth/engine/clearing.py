@@ -1,0 +1,314 @@
+"""Doing what was planned: fills, resting, cancelling, reduce-only excess, settlement and void.
+
+Everything here changes the state and reports each change as an event. It must not decide whether an order is welcome
+(`plan` does) nor when a window ends (`windows` does).
+"""
+
+from __future__ import annotations
+
+import heapq
+from copy import copy
+
+from raeth.engine import events as ev
+from raeth.engine.fees import maker_rebate_cents, taker_fee_cents
+from raeth.engine.ids import N_MAX, make_id
+from raeth.engine.plan import Plan, reducible
+from raeth.engine.state import Account, Agent, Market, Position, State
+from raeth.engine.types import (
+    BUY,
+    CANCELLED,
+    FILLED,
+    GTC,
+    OPEN,
+    PARTIALLY_FILLED,
+    PAYOUT,
+    POST_ONLY,
+    REJECTED,
+    RESOLVED,
+    SELL,
+    VOID,
+    Fill,
+    Order,
+)
+
+Events = list[ev.Event]
+
+
+def new_id(state: State) -> int:
+    """The next id of the command being applied."""
+    n = state.next_n
+    assert n <= N_MAX, "one command made more entities than an id can name"
+    state.next_n = n + 1
+    return make_id(state.seq, n)
+
+
+def position_of(market: Market, agent: Agent) -> Position:
+    """The agent's position in a market that has not ended; made on first need."""
+    position = market.positions.get(agent.id)
+    if position is None:
+        position = market.positions[agent.id] = agent.positions[market.id] = Position(agent)
+    return position
+
+
+def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
+    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end the remainder."""
+    for maker in plan.own:
+        end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
+    if plan.fills:
+        _fill(state, market, position, order, plan, ts, out)
+    order.seq = state.seq
+    order.updated_ts = ts
+    left = order.remaining
+    if not left:
+        order.status = FILLED
+    elif plan.stopped:
+        order.status, order.cancel_reason, order.remaining = CANCELLED, "SELF_TRADE", 0
+    elif order.tif == GTC or order.tif == POST_ONLY:
+        order.status = PARTIALLY_FILLED if order.filled else OPEN
+        _rest(state, market, position, order)
+    else:
+        order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
+    position.relock()
+    assert position.agent.cash >= position.agent.locked, "an order left free cash below zero"
+
+
+def _rest(state: State, market: Market, position: Position, order: Order) -> None:
+    """Put an order into the book and into every sum it belongs to."""
+    side = order.side
+    price = order.price
+    assert price is not None
+    market.book.add(order)
+    state.orders[order.id] = order
+    position.orders[order.id] = order
+    left = order.remaining
+    position.cost[side] += left * (price if side == BUY else PAYOUT - price)
+    position.resting[side] += left
+    if order.reduce_only:
+        position.reducing[side] += left
+        market.reducers += 1
+    if order.expires_at is not None and order.expires_at < market.close_at:
+        # Beyond the close the market ends the order; leaving those out keeps the heap as small as the book.
+        heapq.heappush(state.expiries, (order.expires_at, order.id))
+        if order.expires_at < state.next_due:
+            state.next_due = order.expires_at
+
+
+def _unrest(state: State, market: Market, position: Position, order: Order) -> None:
+    """The exact opposite of `_rest`; a heap entry left behind is skipped when its time comes."""
+    side = order.side
+    price = order.price
+    assert price is not None
+    market.book.remove(order)
+    del state.orders[order.id]
+    del position.orders[order.id]
+    left = order.remaining
+    position.cost[side] -= left * (price if side == BUY else PAYOUT - price)
+    position.resting[side] -= left
+    if order.reduce_only:
+        position.reducing[side] -= left
+        market.reducers -= 1
+
+
+def _fill(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
+    """Trade the planned fills, maker by maker, in the order of the walk."""
+    rules = market.settings
+    taker_side = order.side
+    book = market.book
+    rebate_rate = rules.maker_rebate_bps
+    touched: list[Position] = []
+    fills: list[Fill] = []
+    for maker, qty in plan.fills:
+        price = maker.price
+        assert price is not None
+        notional = price * qty
+        number = rules.taker_rate_bps * price * (PAYOUT - price) * qty
+
+        booked = taker_fee_cents(order.taker_num)
+        order.taker_num += number
+        fee = taker_fee_cents(order.taker_num) - booked
+        booked = maker_rebate_cents(maker.maker_num)
+        maker.maker_num += number * rebate_rate
+        rebate = maker_rebate_cents(maker.maker_num) - booked
+
+        maker_position = market.positions[maker.agent]
+        _trade(market, position, taker_side, qty, notional, -fee)
+        _trade(market, maker_position, maker.side, qty, notional, rebate)
+        market.fees_cents += fee - rebate
+
+        book.fill(maker, qty)
+        side = maker.side
+        maker_position.cost[side] -= qty * (price if side == BUY else PAYOUT - price)
+        maker_position.resting[side] -= qty
+        if maker.reduce_only:
+            maker_position.reducing[side] -= qty
+        trade_id = new_id(state)
+        maker.filled += qty
+        maker.notional += notional
+        maker.fee_cents -= rebate
+        maker.fills += (Fill(trade_id, price, qty, "MAKER", -rebate, ts),)
+        maker.updated_ts = ts
+        maker.seq = state.seq
+        if maker.remaining:
+            maker.status = PARTIALLY_FILLED
+        else:
+            maker.status = FILLED
+            del state.orders[maker.id]
+            del maker_position.orders[maker.id]
+            if maker.reduce_only:
+                market.reducers -= 1
+        maker_position.relock()
+        touched.append(maker_position)
+
+        order.filled += qty
+        order.remaining -= qty
+        order.notional += notional
+        order.fee_cents += fee
+        fills.append(Fill(trade_id, price, qty, "TAKER", fee, ts))
+        market.last_price = price
+        market.volume += qty
+        out.append(
+            ev.Traded(
+                trade_id,
+                market.id,
+                price,
+                qty,
+                taker_side,
+                order.id,
+                order.agent,
+                fee,
+                maker.id,
+                maker.agent,
+                -rebate,
+                maker.remaining,
+                maker.filled,
+                maker.notional,
+                maker.fee_cents,
+                ts,
+            )
+        )
+    order.fills += tuple(fills)
+    if market.reducers:
+        touched.append(position)
+        for each in touched:
+            trim_reducers(state, market, each, ts, out)
+
+
+def _trade(market: Market, position: Position, side: int, qty: int, notional: int, fee_flow: int) -> None:
+    """Move one side of a trade into its position. `fee_flow` is what fees add to the cash flow."""
+    before = position.net
+    if side == BUY:
+        position.net = before + qty
+        position.cash_flow += fee_flow - notional
+    else:
+        position.net = before - qty
+        position.cash_flow += fee_flow + notional
+    market.open_interest += max(position.net, 0) - max(before, 0)
+
+
+def trim_reducers(state: State, market: Market, position: Position, ts: int, out: Events) -> None:
+    """Cancel what resting reduce-only orders exceed the position by, newest orders first (`REDUCE_ONLY`)."""
+    for side in (BUY, SELL):
+        excess = position.reducing[side] - reducible(position.net, side)
+        if excess <= 0:
+            continue
+        for order in [o for o in reversed(position.orders.values()) if o.reduce_only and o.side == side]:
+            cut = min(excess, order.remaining)
+            if cut == order.remaining:
+                end_order(state, order, CANCELLED, "REDUCE_ONLY", ts, out)
+            else:
+                shrink(state, market, position, order, cut, "REDUCE_ONLY", ts, out)
+            excess -= cut
+            if not excess:
+                break
+
+
+def shrink(
+    state: State, market: Market, position: Position, order: Order, by: int, reason: str, ts: int, out: Events
+) -> None:
+    """Make a resting order smaller in place; it keeps its turn. `0 < by < order.remaining`."""
+    was = order.remaining
+    side = order.side
+    price = order.price
+    assert price is not None and 0 < by < was
+    market.book.reduce(order, by)
+    order.qty -= by
+    position.cost[side] -= by * (price if side == BUY else PAYOUT - price)
+    position.resting[side] -= by
+    if order.reduce_only:
+        position.reducing[side] -= by
+    position.relock()
+    order.updated_ts = ts
+    order.seq = state.seq
+    out.append(ev.OrderReduced(copy(order), was, reason))
+
+
+def take_out(state: State, order: Order) -> tuple[Market, Position]:
+    """Take a resting order out of the book and all sums, leaving the order itself as it is."""
+    market = state.markets[order.market]
+    position = market.positions[order.agent]
+    _unrest(state, market, position, order)
+    position.relock()
+    return market, position
+
+
+def end_order(state: State, order: Order, status: str, reason: str | None, ts: int, out: Events) -> None:
+    """End a resting order as CANCELLED (with its reason) or EXPIRED."""
+    take_out(state, order)
+    was = order.remaining
+    order.status = status
+    order.cancel_reason = reason
+    order.remaining = 0
+    order.updated_ts = ts
+    order.seq = state.seq
+    out.append(ev.OrderEnded(order, was))
+
+
+def reject(order: Order, code: str, details: dict[str, int]) -> None:
+    """Turn an order that was never accepted into its REJECTED answer."""
+    order.status = REJECTED
+    order.remaining = 0
+    order.reject_reason = code
+    order.reject_details = details
+
+
+def clear_book(state: State, market: Market, reason: str, ts: int, out: Events) -> None:
+    """Cancel all that rests in a market."""
+    for side in (BUY, SELL):
+        for order in list(market.book.orders(side)):
+            end_order(state, order, CANCELLED, reason, ts, out)
+
+
+def move_cash(
+    state: State, wallet: Agent | Account, kind: str, amount: int, market: int | None, ts: int, out: Events
+) -> None:
+    """Change a wallet's settled cash and write its ledger line. The balance never goes below zero."""
+    wallet.cash += amount
+    assert wallet.cash >= 0, "a wallet went below zero"
+    account = wallet.account.id if isinstance(wallet, Agent) else wallet.id
+    out.append(ev.CashMoved(wallet.id, account, kind, amount, wallet.cash, market, ts))
+
+
+def finish(state: State, market: Market, outcome: str, reason: str, ts: int, out: Events) -> None:
+    """End a market: settle it (YES or NO) or void it, and let go of it. Its book must be empty by now."""
+    assert not market.book.masks[BUY] and not market.book.masks[SELL]
+    market.status = VOID if outcome == VOID else RESOLVED
+    kept = 0 if outcome == VOID else market.fees_cents
+    out.append(ev.MarketResolved(market.id, outcome, reason, kept, ts))
+    paid = 0
+    for agent_id in sorted(market.positions):
+        position = market.positions[agent_id]
+        agent = position.agent
+        agent.locked -= position.lock
+        del agent.positions[market.id]
+        if outcome == VOID:
+            continue
+        amount = position.cash_flow + (PAYOUT * position.net if outcome == "YES" else 0)
+        paid += amount
+        if amount:
+            move_cash(state, agent, "SETTLEMENT", amount, market.id, ts, out)
+    assert outcome == VOID or paid + kept == 0, "a settlement made or lost money"
+    if kept:
+        state.fees_cents += kept
+        out.append(ev.CashMoved(0, 0, "FEES", kept, state.fees_cents, market.id, ts))
+    del state.markets[market.id]
+    del state.symbols[market.symbol]

@@ -1,0 +1,144 @@
+"""The door of the engine: `apply(state, command, seq, ts) -> events`, and `preview`, which changes nothing.
+
+`apply` first advances the venue to the command's stamp, then checks who asks, then lets one function do the work.
+The last event of a command tells its result; orders have one `OrderPlaced` each, in request order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from raeth.engine import accounts, operating, trading, windows
+from raeth.engine import commands as cmd
+from raeth.engine import events as ev
+from raeth.engine.plan import After, Plan, judge
+from raeth.engine.risk import Decline
+from raeth.engine.state import Agent, Position, State
+from raeth.engine.types import CANCEL, GTC, POST_ONLY, TRADE
+
+Events = list[ev.Event]
+
+
+def new_state() -> State:
+    """A venue before its genesis. Its first command must be `Configure`."""
+    return State()
+
+
+def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
+    """Turn one command into what it does.
+
+    `seq` is one more than the last, `ts` (epoch ms) no earlier than the last; both are the journal's. Raises
+    AssertionError on a bug of ours, after which the state must be thrown away.
+    """
+    assert seq == state.seq + 1, "commands are applied in journal order, each once"
+    assert ts >= state.ts, "time never goes backwards"
+    state.seq = seq
+    state.next_n = 0
+    out: Events = []
+    if ts >= state.next_due and state.settings is not None:
+        windows.advance(state, ts, out)
+    state.ts = ts
+    kind = type(command)
+    for_agent = _AGENT.get(kind)
+    if for_agent is not None:
+        handler, scopes, when_frozen = for_agent
+        agent = _admit(state, command, scopes, out)
+        if agent is not None:
+            if state.frozen and not when_frozen and not _pulls(command):
+                out.append(ev.Refused("EXCHANGE_FROZEN"))
+            else:
+                handler(state, agent, command, ts, out)
+    elif kind is not cmd.Tick:
+        _VENUE[kind](state, command, ts, out)
+    return out
+
+
+def _admit(state: State, command: Any, scopes: tuple[str, ...], out: Events) -> Agent | None:
+    """The agent behind a command: its key may have been revoked, or the agent suspended, since it was let in."""
+    key = state.keys.get(command.key_id)
+    if key is None:
+        out.append(ev.Refused("AUTH_REVOKED"))
+        return None
+    agent = key.agent
+    if agent.id != command.agent:
+        out.append(ev.Refused("FORBIDDEN"))
+        return None
+    granted = key.spec.scopes
+    if scopes[0] not in granted and scopes[-1] not in granted:
+        out.append(ev.Refused("SCOPE_REQUIRED"))
+        return None
+    if agent.suspended and len(scopes) == 1:
+        out.append(ev.Refused("AGENT_SUSPENDED"))
+        return None
+    return agent
+
+
+def _pulls(command: cmd.Command) -> bool:
+    """An empty quote only takes orders away, which a freeze never forbids."""
+    return isinstance(command, cmd.PutQuotes) and not command.bids and not command.asks
+
+
+class Preview:
+    """What an order would do now. `decline` None means ACCEPT; amounts are cents, `net_after` contracts."""
+
+    __slots__ = ("after", "decline", "plan", "position")
+
+    def __init__(self, decline: Decline | None, plan: Plan | None, after: After | None, position: Position) -> None:
+        self.decline = decline
+        self.plan = plan
+        self.after = after
+        self.position = position
+
+
+def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview | None:
+    """Judge an order as `apply` would at `ts`, changing nothing. None when the market is not in the engine.
+
+    The caller must have advanced the venue to `ts` (a `Tick`) if something was due before it.
+    """
+    market = state.markets.get(spec.market)
+    if market is None:
+        return None
+    position = market.positions.get(agent.id) or Position(agent)
+    decline, plan = judge(state, market, position, spec, ts)
+    if plan is None:
+        return Preview(decline, None, None, position)
+    rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
+    return Preview(None, plan, After(market, position, spec, plan, rests, None), position)
+
+
+_Handler = Callable[[State, Agent, Any, int, Events], None]
+
+# Handler, the scopes of which one is enough, and whether it goes on while the venue is frozen. Two scopes mark what only
+# takes risk away, which stays open to a suspended agent. An amend decides for itself: a pure decrease goes on.
+_AGENT: dict[type[cmd.Command], tuple[_Handler, tuple[str, ...], bool]] = {
+    cmd.PlaceOrder: (trading.place_order, (TRADE,), False),
+    cmd.PlaceBatch: (trading.place_batch, (TRADE,), False),
+    cmd.PutQuotes: (trading.put_quotes, (TRADE,), False),
+    cmd.AmendOrder: (trading.amend_order, (TRADE,), True),
+    cmd.CancelOrder: (trading.cancel_order, (TRADE, CANCEL), True),
+    cmd.CancelOrders: (trading.cancel_orders, (TRADE, CANCEL), True),
+    cmd.Faucet: (accounts.faucet, (TRADE,), False),
+}
+
+_VENUE: dict[type[cmd.Command], Callable[[State, Any, int, Events], None]] = {
+    cmd.Configure: windows.configure,
+    cmd.IndexTick: windows.index_tick,
+    cmd.Print: windows.take_print,
+    cmd.Signup: accounts.signup,
+    cmd.CreateAgent: accounts.create_agent,
+    cmd.IssueKey: accounts.issue_key,
+    cmd.RevokeKey: accounts.revoke_key,
+    cmd.RotateKey: accounts.rotate_key,
+    cmd.Transfer: accounts.transfer,
+    cmd.Freeze: operating.freeze,
+    cmd.Unfreeze: operating.unfreeze,
+    cmd.HaltMarket: operating.halt,
+    cmd.ResumeMarket: operating.resume,
+    cmd.VoidMarket: operating.void,
+    cmd.SuspendAgent: operating.suspend,
+    cmd.ReinstateAgent: operating.reinstate,
+    cmd.GrantCash: operating.grant,
+    cmd.AdminRevokeKey: operating.revoke_key,
+    cmd.Broadcast: operating.broadcast,
+}

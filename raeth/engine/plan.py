@@ -1,0 +1,315 @@
+"""Planning an order: what it would fill, cost and lock, before anything is done.
+
+One walk over the book serves preview, FOK, POST_ONLY, the margin test and the execution, so that no two of them can
+disagree. Planning changes nothing. `judge` is the whole path of an order from the risk chain to the last decline.
+"""
+
+from __future__ import annotations
+
+from raeth.engine import risk
+from raeth.engine.commands import OrderSpec
+from raeth.engine.fees import taker_fee_cents
+from raeth.engine.margin import free_after, lock_cents
+from raeth.engine.risk import Decline
+from raeth.engine.state import Market, Position, State
+from raeth.engine.types import (
+    BUY,
+    CANCEL_BOTH,
+    CANCEL_MAKER,
+    FOK,
+    GTC,
+    MARKET,
+    PAYOUT,
+    PENDING,
+    POST_ONLY,
+    PRICE_MAX,
+    PRICE_MIN,
+    SELL,
+    Order,
+)
+from raeth.engine.types import OPEN as MARKET_IS_OPEN
+
+
+class Overlay:
+    """What earlier legs of an atomic batch, or reduce-only makers in the same walk, have already used up."""
+
+    __slots__ = ("flow", "gone", "moved", "taken")
+
+    def __init__(self) -> None:
+        self.taken: dict[int, int] = {}
+        self.gone: dict[int, Order] = {}
+        self.moved: dict[tuple[int, int], int] = {}
+        self.flow: dict[int, int] = {}
+
+    def available(self, market: Market, maker: Order) -> int:
+        """How much of `maker` may still trade; a reduce-only one never beyond what it may reduce at that moment."""
+        if maker.id in self.gone:
+            return 0
+        left = maker.remaining - self.taken.get(maker.id, 0)
+        if maker.reduce_only:
+            net = market.positions[maker.agent].net + self.moved.get((market.id, maker.agent), 0)
+            left = min(left, reducible(net, maker.side))
+        return left
+
+    def take(self, market: Market, maker: Order, qty: int) -> None:
+        self.taken[maker.id] = self.taken.get(maker.id, 0) + qty
+        self.move(market, maker.agent, qty if maker.side == BUY else -qty)
+
+    def move(self, market: Market, agent: int, by: int) -> None:
+        key = (market.id, agent)
+        self.moved[key] = self.moved.get(key, 0) + by
+
+
+class Plan:
+    """The outcome of a walk. `own` are resting orders of the same account that self-trade prevention cancels."""
+
+    __slots__ = ("fills", "left", "notional", "own", "stopped", "weight")
+
+    def __init__(self, left: int) -> None:
+        self.fills: list[tuple[Order, int]] = []
+        self.own: list[Order] = []
+        self.left = left
+        self.notional = 0
+        self.weight = 0
+        """Sum of p * (100 - p) * q over the fills: the fee numerator before the rate."""
+        self.stopped = False
+
+
+def reducible(net: int, side: int) -> int:
+    """How many contracts an order of `side` can take off a position of `net`."""
+    return max(0, -net) if side == BUY else max(0, net)
+
+
+def walk(
+    market: Market, account: int, side: int, limit: int, qty: int, stp: str, overlay: Overlay | None = None
+) -> Plan:
+    """Walk the other side of the book up to level `limit` of the taker's own side; changes nothing.
+
+    `limit` of PAYOUT crosses everything (a MARKET order).
+    """
+    plan = Plan(qty)
+    book = market.book
+    other = 1 - side
+    mask = book.masks[other]
+    if limit + mask.bit_length() <= PAYOUT:
+        return plan
+    if overlay is None and market.reducers:
+        overlay = Overlay()
+    levels = book.levels[other]
+    left = qty
+    while mask and left:
+        level = mask.bit_length() - 1
+        if limit + level < PAYOUT:
+            break
+        for maker in levels[level].values():
+            if maker.account == account:
+                if overlay is not None and maker.id in overlay.gone:
+                    continue
+                if stp == CANCEL_MAKER:
+                    plan.own.append(maker)
+                    continue
+                if stp == CANCEL_BOTH:
+                    plan.own.append(maker)
+                plan.stopped = True
+                plan.left = left
+                return plan
+            take = maker.remaining
+            if overlay is not None:
+                take = overlay.available(market, maker)
+                if take <= 0:
+                    continue
+            if take > left:
+                take = left
+            if overlay is not None:
+                overlay.take(market, maker, take)
+            plan.fills.append((maker, take))
+            plan.notional += level * take
+            plan.weight += level * (PAYOUT - level) * take
+            left -= take
+            if not left:
+                break
+        mask ^= 1 << level
+    plan.left = left
+    if other == SELL:
+        # Levels of the sell side are what NO costs; the taker pays the complement.
+        plan.notional = PAYOUT * (qty - left) - plan.notional
+    return plan
+
+
+def limit_level(market: Market, spec: OrderSpec) -> int:
+    """The taker-side level up to which `spec` may trade. A MARKET order's cap counts from the visible touch."""
+    if spec.price is not None:
+        return spec.price if spec.side == BUY else PAYOUT - spec.price
+    if spec.slippage_cap is None:
+        return PAYOUT
+    best = market.book.masks[1 - spec.side].bit_length() - 1
+    return min(PAYOUT, PAYOUT - best + spec.slippage_cap)
+
+
+class After:
+    """A position as it would be after a plan: for the margin test and for preview."""
+
+    __slots__ = ("cash_flow", "fee_cents", "free", "lock", "net", "required")
+
+    def __init__(
+        self, market: Market, position: Position, spec: OrderSpec, plan: Plan, rests: int, replacing: Order | None
+    ) -> None:
+        side = spec.side
+        before_num = replacing.taker_num if replacing is not None else 0
+        number = before_num + plan.weight * market.settings.taker_rate_bps
+        self.fee_cents = taker_fee_cents(number) - taker_fee_cents(before_num)
+        filled = spec.qty - plan.left
+        cost = position.cost
+        costs = [cost[0], cost[1]]
+        if side == BUY:
+            self.net = position.net + filled
+            self.cash_flow = position.cash_flow - plan.notional - self.fee_cents
+        else:
+            self.net = position.net - filled
+            self.cash_flow = position.cash_flow + plan.notional - self.fee_cents
+        if rests and spec.price is not None:
+            costs[side] += rests * (spec.price if side == BUY else PAYOUT - spec.price)
+        if replacing is not None and replacing.price is not None:
+            costs[side] -= replacing.remaining * (replacing.price if side == BUY else PAYOUT - replacing.price)
+        for maker in plan.own:
+            if maker.agent == position.agent.id and maker.price is not None:
+                costs[maker.side] -= maker.remaining * (maker.price if maker.side == BUY else PAYOUT - maker.price)
+        self.lock = lock_cents(self.net, self.cash_flow, costs[0], costs[1])
+        self.required = self.lock - position.lock
+        self.free = free_after(position, self.lock)
+
+
+def judge(
+    state: State,
+    market: Market,
+    position: Position,
+    spec: OrderSpec,
+    ts: int,
+    replacing: Order | None = None,
+    overlay: Overlay | None = None,
+) -> tuple[Decline | None, Plan | None]:
+    """The whole path of an order before anything is done: `(None, plan)` or `(decline, None)`.
+
+    `spec.qty` is what is still to trade. `replacing` is the resting order an amend takes out of the way. With an `overlay`
+    (a leg of an atomic batch) positions are judged as earlier legs leave them and collateral is left to the caller.
+    """
+    side = spec.side
+    net = position.net
+    resting = position.resting[side]
+    reducing = position.reducing[side]
+    if replacing is not None:
+        resting -= replacing.remaining
+        if replacing.reduce_only:
+            reducing -= replacing.remaining
+    if overlay is not None:
+        net += overlay.moved.get((market.id, position.agent.id), 0)
+        for gone in overlay.gone.values():
+            if gone.agent == position.agent.id and gone.market == market.id and gone.side == side:
+                resting -= gone.remaining
+                if gone.reduce_only:
+                    reducing -= gone.remaining
+    decline = risk.chain(state, market, position, spec, ts, net, resting)
+    if decline is None:
+        decline = _form(market, spec, ts)
+    if decline is not None:
+        return decline, None
+    if spec.reduce_only:
+        room = max(0, reducible(net, side) - reducing)
+        if spec.qty > room:
+            return ("REDUCE_ONLY_VIOLATION", {"max_qty": room}), None
+    return _match(market, position, spec, replacing, overlay)
+
+
+def _form(market: Market, spec: OrderSpec, ts: int) -> Decline | None:
+    """The engine's declines that need no book: the market's status and the order's own fields."""
+    if market.status != MARKET_IS_OPEN:
+        if market.status == PENDING:
+            return "MARKET_NOT_OPEN", {"retry_after_ms": market.open_at - ts}
+        return "MARKET_CLOSED", {}
+    if market.halted:
+        return "MARKET_HALTED", {}
+    if spec.qty < 1:
+        return "INVALID_QTY", {"min_qty": 1, "max_qty": market.settings.max_order_qty}
+    price = spec.price
+    if price is not None and not PRICE_MIN <= price <= PRICE_MAX:
+        return "PRICE_OUT_OF_RANGE", {"price_min": PRICE_MIN, "price_max": PRICE_MAX}
+    if not spec.leverage_ok:
+        return "INVALID_LEVERAGE", {"max_leverage": 1}
+    if not spec.margin_mode_ok:
+        return "INVALID_MARGIN_MODE", {}
+    if spec.timestamp_ms is not None and spec.recv_window_ms is not None:
+        late = ts - spec.timestamp_ms
+        if abs(late) > spec.recv_window_ms:
+            return "STALE_REQUEST", {"late_by_ms": late, "recv_window_ms": spec.recv_window_ms}
+    if spec.expires_at is not None and spec.expires_at <= ts:
+        return "ORDER_EXPIRED", {"late_by_ms": ts - spec.expires_at}
+    return None
+
+
+def _match(
+    market: Market, position: Position, spec: OrderSpec, replacing: Order | None, overlay: Overlay | None
+) -> tuple[Decline | None, Plan | None]:
+    """The declines that need the book, then collateral and the cap on open orders."""
+    tif = spec.tif
+    limit = limit_level(market, spec)
+    account = position.agent.account.id
+    if tif == POST_ONLY:
+        best = market.book.masks[1 - spec.side].bit_length() - 1
+        if best >= 0 and limit + best >= PAYOUT:
+            return _would_cross(spec, best), None
+        plan = Plan(spec.qty)
+    else:
+        plan = walk(market, account, spec.side, limit, spec.qty, spec.stp, overlay)
+        decline = _unfilled(spec, plan)
+        if decline is not None:
+            return decline, None
+    if overlay is not None:
+        return None, plan
+    rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
+    after = After(market, position, spec, plan, rests, replacing)
+    if after.free < 0:
+        return _too_dear(market, position, spec, replacing, after), None
+    if rests and replacing is None:
+        ended = sum(1 for maker in plan.own if maker.agent == position.agent.id)
+        if len(position.orders) - ended >= market.settings.open_orders_per_market:
+            return ("OPEN_ORDERS_CAP", {"open_orders_cap": market.settings.open_orders_per_market}), None
+    return None, plan
+
+
+def _would_cross(spec: OrderSpec, best: int) -> Decline:
+    """`best` is the level of the other side's touch; one tick behind it is the best price that rests."""
+    price = PAYOUT - best - 1 if spec.side == BUY else best + 1
+    repair = {"best_non_crossing_price": price} if PRICE_MIN <= price <= PRICE_MAX else {}
+    return "POST_ONLY_WOULD_CROSS", repair
+
+
+def _unfilled(spec: OrderSpec, plan: Plan) -> Decline | None:
+    """What a MARKET or FOK order says of a plan that is too thin for it."""
+    if spec.type == MARKET and not plan.fills and not plan.stopped:
+        return "MARKET_NO_LIQUIDITY", {"max_qty": 0}
+    if spec.tif == FOK and plan.left:
+        return "FOK_NOT_FILLABLE", {"max_qty": spec.qty - plan.left}
+    return None
+
+
+def _too_dear(
+    market: Market, position: Position, spec: OrderSpec, replacing: Order | None, after: After
+) -> Decline:
+    """INSUFFICIENT_MARGIN with its repair: the largest quantity of the same order that the free cash carries."""
+    low, high = 0, spec.qty
+    while high - low > 1:
+        middle = (low + high) // 2
+        if affordable(market, position, spec, middle, replacing):
+            low = middle
+        else:
+            high = middle
+    agent = position.agent
+    return "INSUFFICIENT_MARGIN", {"required_cents": after.required, "free_cash_cents": agent.free, "max_qty": low}
+
+
+def affordable(market: Market, position: Position, spec: OrderSpec, qty: int, replacing: Order | None) -> bool:
+    """Whether the same order for `qty` contracts would pass the margin test. Changes nothing."""
+    smaller = OrderSpec(spec.market, spec.side, spec.type, spec.tif, spec.price, qty)
+    plan = walk(market, position.agent.account.id, spec.side, limit_level(market, spec), qty, spec.stp)
+    rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
+    return After(market, position, smaller, plan, rests, replacing).free >= 0
