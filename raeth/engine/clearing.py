@@ -51,7 +51,7 @@ def position_of(market: Market, agent: Agent) -> Position:
 
 
 def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
-    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end the remainder."""
+    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end what is left."""
     for maker in plan.own:
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
     if plan.fills:
@@ -65,14 +65,14 @@ def execute(state: State, market: Market, position: Position, order: Order, plan
         order.status, order.cancel_reason, order.remaining = CANCELLED, "SELF_TRADE", 0
     elif order.tif == GTC or order.tif == POST_ONLY:
         order.status = PARTIALLY_FILLED if order.filled else OPEN
-        _rest(state, market, position, order)
+        take_in(state, market, position, order)
     else:
         order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
     position.relock()
     assert position.agent.cash >= position.agent.locked, "an order left free cash below zero"
 
 
-def _rest(state: State, market: Market, position: Position, order: Order) -> None:
+def take_in(state: State, market: Market, position: Position, order: Order) -> None:
     """Put an order into the book and into every sum it belongs to."""
     side = order.side
     price = order.price
@@ -94,7 +94,7 @@ def _rest(state: State, market: Market, position: Position, order: Order) -> Non
 
 
 def _unrest(state: State, market: Market, position: Position, order: Order) -> None:
-    """The exact opposite of `_rest`; a heap entry left behind is skipped when its time comes."""
+    """The exact opposite of `take_in`; a heap entry left behind is skipped when its time comes."""
     side = order.side
     price = order.price
     assert price is not None
@@ -312,3 +312,11 @@ def finish(state: State, market: Market, outcome: str, reason: str, ts: int, out
         out.append(ev.CashMoved(0, 0, "FEES", kept, state.fees_cents, market.id, ts))
     del state.markets[market.id]
     del state.symbols[market.symbol]
+    for boundary, (closes, opens) in list(state.unprinted.items()):
+        # Nobody waits for a print on behalf of a market that has ended.
+        if closes is market or opens is market:
+            closes, opens = None if closes is market else closes, None if opens is market else opens
+            if closes is None and opens is None:
+                del state.unprinted[boundary]
+            else:
+                state.unprinted[boundary] = (closes, opens)

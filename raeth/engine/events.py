@@ -1,7 +1,7 @@
 """Events: what a command did. Everything outside the engine is read off these.
 
-An event is a fact with its own `ts` (epoch milliseconds): what fell due while time passed carries the moment it was due,
-which may be before the stamp of the command that brought it out. Orders inside events are copies.
+An event is a fact with its own `ts` (epoch milliseconds): what fell due while time passed carries the moment it was
+due, which may be before the stamp of the command that brought it out. Orders inside events are copies.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class IndexMoved(Event):
 
 
 class Traded(Event):
-    """One execution, before the `OrderPlaced` or `OrderAmended` of its taker. `maker_*` are the maker order's totals after it."""
+    """One execution, before the `OrderPlaced` or `OrderAmended` of its taker.
+
+    `maker_fee_cents` is this fill's; the other `maker_*` are the maker order's totals after it.
+    """
 
     trade_id: int
     market: int
@@ -173,7 +176,7 @@ class OrdersCancelled(Event):
 
 
 class CashMoved(Event):
-    """A wallet's cash changed. `wallet` is an agent's id, an account's (its master wallet), or 0 for the venue's own fees.
+    """A wallet's cash changed. `wallet` is an agent's id, an account's (its master wallet), or 0 for the venue's fees.
 
     `kind`: SIGNUP_GRANT, FAUCET, GRANT, TRANSFER, SETTLEMENT or FEES.
     """

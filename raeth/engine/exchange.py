@@ -109,8 +109,8 @@ def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview
 
 _Handler = Callable[[State, Agent, Any, int, Events], None]
 
-# Handler, the scopes of which one is enough, and whether it goes on while the venue is frozen. Two scopes mark what only
-# takes risk away, which stays open to a suspended agent. An amend decides for itself: a pure decrease goes on.
+# Handler, the scopes of which one is enough, and whether it goes on while the venue is frozen. Two scopes mark what
+# only takes risk away, which stays open to a suspended agent. An amend decides for itself: a pure decrease goes on.
 _AGENT: dict[type[cmd.Command], tuple[_Handler, tuple[str, ...], bool]] = {
     cmd.PlaceOrder: (trading.place_order, (TRADE,), False),
     cmd.PlaceBatch: (trading.place_batch, (TRADE,), False),

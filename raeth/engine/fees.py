@@ -1,8 +1,8 @@
 """Fees and rebates in exact integers (contract, section 8). Must not know of orders or wallets.
 
 A taker pays rate * p * (1 - p) a contract; with the rate in basis points and p in cents the exact fee of q contracts
-is `rate_bps * p * (100 - p) * q` in units of 1e-6 cents. Numerators accumulate per order and only their running total is
-rounded, so many small fills cost what one large fill costs.
+is `rate_bps * p * (100 - p) * q` in units of 1e-6 cents. Numerators accumulate per order and only their running total
+is rounded, so many small fills cost what one large fill costs.
 """
 
 from __future__ import annotations

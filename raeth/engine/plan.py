@@ -190,8 +190,8 @@ def judge(
 ) -> tuple[Decline | None, Plan | None]:
     """The whole path of an order before anything is done: `(None, plan)` or `(decline, None)`.
 
-    `spec.qty` is what is still to trade. `replacing` is the resting order an amend takes out of the way. With an `overlay`
-    (a leg of an atomic batch) positions are judged as earlier legs leave them and collateral is left to the caller.
+    `spec.qty` is what is still to trade. `replacing` is the resting order an amend takes out of the way. With an
+    `overlay` (a leg of an atomic batch) positions are judged as earlier legs leave them, collateral by the caller.
     """
     side = spec.side
     net = position.net
@@ -292,9 +292,7 @@ def _unfilled(spec: OrderSpec, plan: Plan) -> Decline | None:
     return None
 
 
-def _too_dear(
-    market: Market, position: Position, spec: OrderSpec, replacing: Order | None, after: After
-) -> Decline:
+def _too_dear(market: Market, position: Position, spec: OrderSpec, replacing: Order | None, after: After) -> Decline:
     """INSUFFICIENT_MARGIN with its repair: the largest quantity of the same order that the free cash carries."""
     low, high = 0, spec.qty
     while high - low > 1:

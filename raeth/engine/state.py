@@ -16,7 +16,18 @@ class Position:
     `reducing[side]` the reduce-only part of it.
     """
 
-    __slots__ = ("agent", "cash_flow", "cooldown_until", "cost", "lock", "net", "orders", "reducing", "rejects", "resting")
+    __slots__ = (
+        "agent",
+        "cash_flow",
+        "cooldown_until",
+        "cost",
+        "lock",
+        "net",
+        "orders",
+        "reducing",
+        "rejects",
+        "resting",
+    )
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
@@ -91,7 +102,7 @@ class Key:
 
 
 class Market:
-    """One window that has not ended. `reducers` counts resting reduce-only orders (0 lets matching take the short way)."""
+    """One window that has not ended. `reducers` counts resting reduce-only orders: 0 lets matching take the short way."""
 
     __slots__ = (
         "book",

@@ -53,9 +53,7 @@ def make_order(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, quote_i
     )
 
 
-def place(
-    state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, out: Events, quote_id: str | None = None
-) -> Order:
+def place(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, out: Events, quote_id: str | None = None) -> Order:
     """Judge one order and carry it out or decline it; the result is the `OrderPlaced` at the end of `out`."""
     order = make_order(state, agent, spec, ts, quote_id)
     market = state.markets.get(spec.market)
@@ -235,7 +233,14 @@ def amend_order(state: State, agent: Agent, command: cmd.AmendOrder, ts: int, ou
         out.append(ev.Refused("EXCHANGE_FROZEN"))
         return
     spec = cmd.OrderSpec(
-        order.market, order.side, order.type, order.tif, price, qty - order.filled, None, order.reduce_only, stp=order.stp
+        order.market,
+        order.side,
+        order.type,
+        order.tif,
+        price,
+        qty - order.filled,
+        reduce_only=order.reduce_only,
+        stp=order.stp,
     )
     decline, plan = judge(state, market, position, spec, ts, replacing=order)
     if decline is not None:

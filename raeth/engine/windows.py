@@ -112,7 +112,7 @@ def _cross(state: State, boundary: int, out: Events) -> None:
 
 
 def _cross_in_gap(state: State, boundary: int, ts: int, out: Events) -> None:
-    """A boundary nobody watched: both windows that touch it are void, and the first whole one after the gap is listed."""
+    """A boundary nobody watched: both windows that touch it are void, the first whole one after the gap is listed."""
     closes, opens = _at(state, boundary)
     if closes is not None:
         _expire(state, closes, boundary, out)
@@ -154,9 +154,7 @@ def take_print(state: State, command: cmd.Print, ts: int, out: Events) -> None:
         if price <= 0 or not 0 <= age <= market.settings.print_max_age_ms:
             price, reason = None, "PRICE_TOO_OLD"
     source_ts = command.source_ts
-    fact = PrintFact(
-        boundary, price, source_ts, command.source, command.rule, reason, command.inputs, state.seq, ts
-    )
+    fact = PrintFact(boundary, price, source_ts, command.source, command.rule, reason, command.inputs, state.seq, ts)
     _book_print(state, fact, ts, out)
 
 
@@ -171,9 +169,6 @@ def _print_missing(state: State, deadline: int, out: Events) -> None:
 def _book_print(state: State, fact: PrintFact, ts: int, out: Events) -> None:
     """A print, usable or not, ends one window and gives the other its strike."""
     closes, opens = state.unprinted.pop(fact.boundary)
-    # An operator may have voided either in the meantime.
-    closes = closes if closes is not None and closes.id in state.markets else None
-    opens = opens if opens is not None and opens.id in state.markets else None
     out.append(ev.Printed(fact, opens.id if opens else None, closes.id if closes else None))
     if closes is not None:
         outcome, reason = _outcome(closes, fact)
