@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from time import monotonic, sleep
 
 from raeth.journal.base import JournalDamaged, JournalRefused, JournalUnavailable
 
@@ -17,6 +18,9 @@ APPLICATION_ID = 0x72616574
 """Marks the file's header, so that a stranger's database is never written to."""
 
 LOCK_TIMEOUT_S = 5.0
+_LOCK_PAUSE_MIN_S = 0.000_1
+_LOCK_PAUSE_MAX_S = 0.002
+
 CHECKPOINT_PAGES = 4_000
 """The write-ahead log is copied into the file whenever it has grown by this many pages of 4 KiB."""
 WAL_KEPT_BYTES = 64 << 20
@@ -77,6 +81,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         _tune(connection, WRITER_CACHE_KIB)
         _create_once(connection)
         _check_format(connection, path)
+        connection.execute("PRAGMA busy_timeout = 0")  # `lock` waits better
     except sqlite3.Error as error:
         connection.close()
         raise translate(error) from error
@@ -95,6 +100,24 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise translate(error) from error
     return connection
+
+
+def lock(connection: sqlite3.Connection) -> None:
+    """Begin a transaction that may write, waiting up to `LOCK_TIMEOUT_S` for other processes to end theirs.
+
+    SQLite's own wait sleeps up to 100 ms at a time, many times longer than a batch takes. Raises sqlite3.Error.
+    """
+    deadline_s = monotonic() + LOCK_TIMEOUT_S
+    pause_s = _LOCK_PAUSE_MIN_S
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline_s:
+                raise
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, _LOCK_PAUSE_MAX_S)
 
 
 def translate(error: Exception, seq: int = 0) -> JournalDamaged | JournalUnavailable:
@@ -131,8 +154,9 @@ def _sync_directory(directory: Path) -> None:
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
     """Before anything is written: an empty file may become a journal, anything else has to be one already."""
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    # In this order: another worker may create the tables, and with them the mark, between the two.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if tables and application_id != APPLICATION_ID:
         raise JournalDamaged(0, f"{path} is a SQLite database, but not a journal of this venue")
 

@@ -28,7 +28,7 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import chain_hash
-from raeth.journal.sqlite_file import open_writer, translate
+from raeth.journal.sqlite_file import lock, open_writer, translate
 
 _LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
 _META = "SELECT head_seq, transactions FROM journal_meta"
@@ -141,10 +141,10 @@ class SqliteWriter:
         """Take the lock and read the head under it; settle first what a failed commit left in doubt."""
         assert not self._db.in_transaction, "begin inside a transaction"
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            lock(self._db)
             if self._doubtful:
                 self._fence()
-                self._db.execute("BEGIN IMMEDIATE")
+                lock(self._db)
             self._read_head()
         except sqlite3.Error as error:
             self.rollback()
