@@ -7,34 +7,15 @@ thread and a connection of their own, so they never wait for the lock or for a c
 from __future__ import annotations
 
 import asyncio
-import logging
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from raeth.journal.base import (
-    Begun,
-    Head,
-    JournalDamaged,
-    JournalRefused,
-    JournalUnavailable,
-    Key,
-    Row,
-    Snapshot,
-    Write,
-)
-from raeth.journal.sqlite_file import open_reader, translate
-from raeth.journal.sqlite_writer import SqliteWriter, snapshot_checksum
+from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Row, Snapshot, Write
+from raeth.journal.sqlite_reader import SqliteReader
+from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
 
-log = logging.getLogger(__name__)
-
 SEQ_MAX = (1 << 63) - 1
-
-_ROWS = "SELECT seq, ts, command, events, hash FROM journal WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-_KEY = "SELECT owner, key, seq, place, fingerprint FROM journal_keys WHERE owner = ? AND key = ?"
-_SNAPSHOT_SEQS = "SELECT seq FROM snapshots ORDER BY seq DESC"
-_SNAPSHOT = "SELECT seq, hash, engine_version, blob, checksum FROM snapshots WHERE seq = ?"
 
 
 class SqliteJournal:
@@ -130,66 +111,6 @@ class SqliteJournal:
         if self._reading is None or self._reader is None:
             raise JournalUnavailable("the journal is not open")
         return self._reading, self._reader
-
-
-class SqliteReader:
-    """One connection that only reads, for one thread."""
-
-    def __init__(self, path: Path) -> None:
-        self._db = open_reader(path)
-
-    def read(self, after_seq: int, limit: int, to_seq: int) -> list[Row]:
-        """See `Journal.read`."""
-        rows: list[Row] = []
-        try:
-            rows.extend(map(Row._make, self._db.execute(_ROWS, (after_seq, to_seq, limit))))
-        except sqlite3.Error as error:
-            seq = rows[-1].seq + 1 if rows else after_seq + 1
-            raise _unreadable(error, seq) from error
-        return rows
-
-    def key(self, owner: int, key: str) -> Key | None:
-        """See `Journal.key`."""
-        try:
-            found = self._db.execute(_KEY, (owner, key)).fetchone()
-        except sqlite3.Error as error:
-            raise translate(error) from error
-        return None if found is None else Key._make(found)
-
-    def latest_snapshot(self) -> Snapshot | None:
-        """See `Journal.latest_snapshot`."""
-        try:
-            seqs = [seq for (seq,) in self._db.execute(_SNAPSHOT_SEQS)]
-        except sqlite3.Error as error:
-            log.warning("no snapshot can be read, everything is replayed: %s", error)
-            return None
-        for seq in seqs:
-            snapshot = self._snapshot(seq)
-            if snapshot is not None:
-                return snapshot
-            log.warning("the snapshot at seq %d is damaged and was skipped", seq)
-        return None
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-    def _snapshot(self, seq: int) -> Snapshot | None:
-        """The snapshot at `seq` if it is whole and its row is in the chain."""
-        try:
-            *fields, checksum = self._db.execute(_SNAPSHOT, (seq,)).fetchone()
-            snapshot = Snapshot._make(fields)
-            whole = snapshot_checksum(snapshot) == checksum
-            rows = self.read(seq - 1, 1, seq)
-        except Exception:  # whatever a damaged page brings about, the snapshot is of no use
-            return None
-        return snapshot if whole and rows and rows[0].hash == snapshot.hash else None
-
-
-def _unreadable(error: sqlite3.Error, seq: int) -> JournalDamaged | JournalUnavailable:
-    known = translate(error, seq)
-    # A refusal is about what was asked, and nothing wrong was asked: the row's own bytes make no sense.
-    return JournalDamaged(seq, known.why) if isinstance(known, JournalRefused) else known
 
 
 async def _end(worker: Worker | None, side: SqliteReader | SqliteWriter | None) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
+from struct import pack
 from time import monotonic, sleep
 
-from raeth.journal.base import JournalDamaged, JournalRefused, JournalUnavailable
+from raeth.journal.base import JournalDamaged, JournalRefused, JournalUnavailable, Snapshot
 
 FORMAT = 1
 APPLICATION_ID = 0x72616574
@@ -82,12 +84,12 @@ def open_writer(path: Path) -> sqlite3.Connection:
         _create_once(connection)
         _check_format(connection, path)
         connection.execute("PRAGMA busy_timeout = 0")  # `lock` waits better
-    except sqlite3.Error as error:
-        connection.close()
-        raise translate(error) from error
-    except BaseException:
+    except (JournalDamaged, JournalUnavailable):
         connection.close()
         raise
+    except Exception as error:
+        connection.close()
+        raise unreadable(error) from error
     return connection
 
 
@@ -98,7 +100,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
         _tune(connection, READER_CACHE_KIB)
         connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
-        raise translate(error) from error
+        raise unreadable(error) from error
     return connection
 
 
@@ -129,6 +131,18 @@ def translate(error: Exception, seq: int = 0) -> JournalDamaged | JournalUnavail
     if family in _UNAVAILABLE:
         return JournalUnavailable(f"{error} ({getattr(error, 'sqlite_errorname', 'unknown')})")
     return JournalRefused(f"{type(error).__name__}: {error}")
+
+
+def unreadable(error: Exception, seq: int = 0) -> JournalDamaged | JournalUnavailable:
+    """As `translate`, for reading what the journal itself wrote: nothing wrong was asked, so the bytes are wrong."""
+    known = translate(error, seq)
+    return JournalDamaged(seq, known.why) if isinstance(known, JournalRefused) else known
+
+
+def snapshot_checksum(snapshot: Snapshot) -> bytes:
+    """SHA-256 over all of the snapshot."""
+    seq, row_hash, engine_version, blob = snapshot
+    return sha256(pack(">q32sq", seq, row_hash, engine_version) + blob).digest()
 
 
 def _touch(path: Path) -> None:

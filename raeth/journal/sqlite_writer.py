@@ -7,11 +7,9 @@ transaction (`begin` succeeded) or outside of any.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from struct import pack
 
 from raeth.journal.base import (
     EMPTY_HEAD,
@@ -28,18 +26,17 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import chain_hash
-from raeth.journal.sqlite_file import lock, open_writer, translate
+from raeth.journal.sqlite_file import lock, open_writer, snapshot_checksum, translate, unreadable
+from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
 _LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
 _META = "SELECT head_seq, transactions FROM journal_meta"
-_BEHIND = "SELECT seq, ts, command, events, hash FROM journal WHERE seq > ? ORDER BY seq LIMIT ?"
 _ROW_HASH = "SELECT hash FROM journal WHERE seq = ?"
-_KEY = "SELECT owner, key, seq, place, fingerprint FROM journal_keys WHERE owner = ? AND key = ?"
 _LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
 
 _ADD_ROW = "INSERT INTO journal (seq, ts, command, events, hash) VALUES (?, ?, ?, ?, ?)"
 _ADD_KEY = "INSERT INTO journal_keys (owner, key, seq, place, fingerprint) VALUES (?, ?, ?, ?, ?)"
-_ADD_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (seq, hash, engine_version, checksum, blob) VALUES (?, ?, ?, ?, ?)"
+_ADD_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (seq, hash, engine_version, blob, checksum) VALUES (?, ?, ?, ?, ?)"
 _FORGET_SNAPSHOTS = "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)"
 _MOVE_HEAD = "UPDATE journal_meta SET head_seq = ?, transactions = transactions + 1"
 
@@ -56,37 +53,28 @@ class SqliteWriter:
     def open(self) -> Head:
         """The head, after checking that nothing is missing at the end."""
         self._lock()
-        try:
+        with self._rollback_on_error(unreadable):
             (snapshot_seq,) = self._db.execute(_LAST_SNAPSHOT).fetchone()
             if snapshot_seq is not None and snapshot_seq > self._head.seq:
                 raise JournalDamaged(self._head.seq + 1, f"the rows up to the snapshot at {snapshot_seq} are missing")
-        except sqlite3.Error as error:
-            raise translate(error) from error
-        finally:
-            self.rollback()
+        self.rollback()
         return self._head
 
     def begin(self, known_seq: int, keys: Sequence[tuple[int, str]]) -> Begun:
         """See `Journal.begin`."""
         self._lock()
-        try:
+        with self._rollback_on_error(translate):
             head = self._head
             if known_seq > head.seq:
                 raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
-            behind = self._behind(known_seq) if known_seq < head.seq else []
+            behind = fetch_rows(self._db, known_seq, head.seq, MAX_BEHIND) if known_seq < head.seq else []
             return Begun(head, behind, self._hits(keys), None)
-        except sqlite3.Error as error:
-            self.rollback()
-            raise translate(error, known_seq + 1) from error
-        except BaseException:
-            self.rollback()
-            raise
 
     def commit(self, rows: Sequence[Row], keys: Sequence[Key], writes: Sequence[Write]) -> None:
         """See `Journal.commit`."""
         assert self._db.in_transaction, "commit without begin"
         last = rows[-1] if rows else None
-        try:
+        with self._rollback_on_error(translate):
             if rows:
                 self._check_order(rows)
                 self._db.executemany(_ADD_ROW, rows)
@@ -95,12 +83,6 @@ class SqliteWriter:
             for sql, parameters in writes:
                 self._db.executemany(sql, parameters)
             self._db.execute(_MOVE_HEAD, (last.seq if last else self._head.seq,))
-        except JournalRefused:
-            self.rollback()
-            raise
-        except Exception as error:
-            self.rollback()
-            raise translate(error) from error
         self._make_durable(last)
 
     def execute(self, writes: Sequence[Write]) -> None:
@@ -110,20 +92,13 @@ class SqliteWriter:
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `Journal.save_snapshot`."""
-        seq, row_hash, engine_version, blob = snapshot
         checksum = snapshot_checksum(snapshot)
         self._lock()
-        try:
-            stored = self._db.execute(_ROW_HASH, (seq,)).fetchone()
-            if stored is None or stored[0] != row_hash:
-                raise JournalRefused(f"the snapshot at {seq} is not of this journal")
-        except sqlite3.Error as error:
-            self.rollback()
-            raise translate(error, seq) from error
-        except JournalRefused:
-            self.rollback()
-            raise
-        add = Write(_ADD_SNAPSHOT, [(seq, row_hash, engine_version, checksum, blob)])
+        with self._rollback_on_error(translate):
+            stored = self._db.execute(_ROW_HASH, (snapshot.seq,)).fetchone()
+            if stored is None or stored[0] != snapshot.hash:
+                raise JournalRefused(f"the snapshot at {snapshot.seq} is not of this journal")
+        add = Write(_ADD_SNAPSHOT, [(*snapshot, checksum)])
         self.commit((), (), (add, Write(_FORGET_SNAPSHOTS, [(SNAPSHOTS_KEPT,)])))
 
     def rollback(self) -> None:
@@ -137,21 +112,27 @@ class SqliteWriter:
         self.rollback()
         self._db.close()
 
+    @contextmanager
+    def _rollback_on_error(self, meaning: Callable[[Exception], Exception]) -> Iterator[None]:
+        """Let the lock go on any error, and raise what the error means."""
+        try:
+            yield
+        except (JournalDamaged, JournalUnavailable):
+            self.rollback()
+            raise
+        except Exception as error:
+            self.rollback()
+            raise meaning(error) from error
+
     def _lock(self) -> None:
         """Take the lock and read the head under it; settle first what a failed commit left in doubt."""
         assert not self._db.in_transaction, "begin inside a transaction"
-        try:
+        with self._rollback_on_error(unreadable):
             lock(self._db)
             if self._doubtful:
                 self._fence()
                 lock(self._db)
             self._read_head()
-        except sqlite3.Error as error:
-            self.rollback()
-            raise translate(error) from error
-        except BaseException:
-            self.rollback()
-            raise
 
     def _fence(self) -> None:
         """Make sure that a commit which failed cannot land any more.
@@ -173,16 +154,9 @@ class SqliteWriter:
             raise JournalDamaged(counted_seq + 1, "rows were added at the end by something else than the journal")
         self._head = head
 
-    def _behind(self, known_seq: int) -> list[Row]:
-        return list(map(Row._make, self._db.execute(_BEHIND, (known_seq, MAX_BEHIND))))
-
     def _hits(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Key]:
-        hits = {}
-        for wanted in keys:
-            found = self._db.execute(_KEY, wanted).fetchone()
-            if found is not None:
-                hits[wanted] = Key._make(found)
-        return hits
+        found = ((wanted, fetch_key(self._db, *wanted)) for wanted in keys)
+        return {wanted: key for wanted, key in found if key is not None}
 
     def _check_order(self, rows: Sequence[Row]) -> None:
         """The rows must continue the head. Of the hashes only the first is computed again: it shows a wrong start."""
@@ -222,9 +196,3 @@ class SqliteWriter:
             return stored is not None and stored[0] == last.hash
         finally:
             self.rollback()
-
-
-def snapshot_checksum(snapshot: Snapshot) -> bytes:
-    """SHA-256 over all of the snapshot."""
-    seq, row_hash, engine_version, blob = snapshot
-    return sha256(pack(">q32sq", seq, row_hash, engine_version) + blob).digest()
