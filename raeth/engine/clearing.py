@@ -51,7 +51,7 @@ def position_of(market: Market, agent: Agent) -> Position:
 
 
 def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
-    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end what is left."""
+    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end the rest."""
     for maker in plan.own:
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
     if plan.fills:

@@ -1,7 +1,7 @@
 """The whole state as bytes and back: what bounds the restart time, and what two nodes compare to see they agree.
 
-A loaded state continues exactly like the one that was dumped, so every order that matters (queues, an agent's own orders,
-positions) is kept. Sums that follow from the orders are computed again, not trusted.
+A loaded state continues exactly like the one that was dumped, so every order that matters (of queues, of an agent's own
+orders, of its positions) is kept. Sums that follow from the orders are computed again, not trusted.
 """
 
 from __future__ import annotations

@@ -1,0 +1,571 @@
+"""The one writer: puts commands in order, stamps and applies them, commits, and only then answers and publishes.
+
+Whoever arrives while a batch commits is the next batch: group commit without timers. Between apply and commit the state
+in memory is ahead of what is durable, so reads go through `settled`, which waits. If a commit fails or its outcome is
+unknown, the state is thrown away and rebuilt from the journal. This module must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from raeth.clock import Clock, RealClock
+from raeth.engine import codec, snapshot
+from raeth.engine.commands import Command, Configure, PlaceBatch, PlaceOrder, Tick
+from raeth.engine.events import Event, OrderPlaced, Refused
+from raeth.engine.exchange import apply, new_state
+from raeth.engine.ids import N_MAX, make_id
+from raeth.engine.state import State
+from raeth.engine.types import ENGINE_VERSION, Order, Settings
+from raeth.errors import Code, RaethError
+from raeth.journal.base import (
+    Begun,
+    Head,
+    Journal,
+    JournalDamaged,
+    JournalUnavailable,
+    Key,
+    Row,
+    Snapshot,
+    Write,
+)
+from raeth.journal.chain import chain_hash, verify
+from raeth.store.projector import Projector
+
+log = structlog.get_logger("raeth.sequencer")
+
+MAX_BATCH: Final = 512
+"""Commands in one transaction: bounds how long a read can wait for a commit."""
+
+MAX_QUEUE: Final = 10_000
+"""Commands waiting; beyond it the venue says 503 rather than let latency grow without bound."""
+
+SNAPSHOT_EVERY: Final = 50_000
+"""Commands between snapshots: bounds what a restart has to replay."""
+
+QUIET_MS: Final = 1_000
+"""A quiet venue still moves at least this often, in venue milliseconds at speed 1."""
+
+CLOCK_JUMP_MS: Final = 5_000
+"""A machine clock that runs ahead of its own monotonic clock by more than this is not believed."""
+
+RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Pauses between attempts to write again after the journal failed; the last one repeats."""
+
+
+class SettingsDiffer(Exception):
+    """The node's rules are not those of the journal's head. `differences` maps a name to (journal's, node's)."""
+
+    def __init__(self, differences: dict[str, tuple[object, object]]) -> None:
+        lines = [f"{name}: journal {old!r}, here {new!r}" for name, (old, new) in differences.items()]
+        super().__init__("; ".join(lines))
+        self.differences = differences
+
+
+@dataclass(slots=True)
+class IdemKey:
+    """An idempotency key of one order of a command (`place`, counted from 0), or of the command itself."""
+
+    owner: int
+    key: str
+    fingerprint: bytes
+    place: int = 0
+
+
+@dataclass(slots=True)
+class PlacedOrder:
+    order: Order
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a command. Durable by the time a caller holds it."""
+
+    seq: int
+    ts: int
+    events: list[Event]
+    orders: list[PlacedOrder] = field(default_factory=list)
+    replayed: bool = False
+
+    def refused(self) -> Refused | None:
+        last = self.events[-1] if self.events else None
+        return last if isinstance(last, Refused) else None
+
+
+@dataclass(slots=True)
+class Committed:
+    """One durable command, as listeners see it."""
+
+    seq: int
+    ts: int
+    command: Command
+    events: list[Event]
+
+
+@dataclass(slots=True)
+class Health:
+    """`mode`: ok, retrying (the journal failed and is being tried again), backpressured or stopped."""
+
+    backend: str
+    mode: str = "ok"
+    queue_depth: int = 0
+    last_error: str | None = None
+    commits: int = 0
+    commands: int = 0
+    commit_seconds: float = 0.0
+
+
+Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
+
+
+@dataclass(slots=True)
+class _Item:
+    """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
+
+    command: Command | None
+    keys: Sequence[IdemKey]
+    writes: Writes
+    done: asyncio.Future[Outcome]
+    outcome: Outcome | None = None
+    replays: dict[int, Key] = field(default_factory=dict)
+    error: RaethError | None = None
+
+
+class Sequencer:
+    """One venue's order of events. `settings` are the rules this node believes in; `adopt` journals them if they are new."""
+
+    def __init__(
+        self, journal: Journal, clock: Clock, settings: Settings, projector: Projector, *, adopt: bool = False
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.settings = settings
+        self.projector = projector
+        self.adopt = adopt
+        self.state: State = new_state()
+        self.health = Health(journal.backend)
+        self.listeners: list[Callable[[list[Committed]], None]] = []
+        self._head = Head(0, 0, bytes(32))
+        self._queue: list[_Item] = []
+        self._wake = asyncio.Event()
+        self._committing: asyncio.Future[None] | None = None
+        self._valid = False
+        self._closing = False
+        self._snapshot_seq = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._clock_base = (0, 0.0)
+
+    # Life
+
+    async def start(self) -> None:
+        """Open the journal, verify and replay it, journal the genesis if it is empty, and begin to take commands.
+
+        Raises JournalDamaged, JournalUnavailable or SettingsDiffer."""
+        await self.journal.open()
+        await self._rebuild()
+        self._tasks.append(asyncio.create_task(self._run(), name="sequencer"))
+        current = self.state.settings
+        if current is None:
+            await self._configure()
+        elif current != self.settings:
+            if not self.adopt:
+                raise SettingsDiffer(differences(current, self.settings))
+            await self._configure()
+        self._tasks.append(asyncio.create_task(self._keep_time(), name="pacemaker"))
+
+    async def _configure(self) -> None:
+        outcome = await self.submit(Configure(ENGINE_VERSION, self.settings))
+        if outcome.refused() is not None:
+            assert self.state.settings is not None
+            raise SettingsDiffer(differences(self.state.settings, self.settings))
+
+    async def stop(self) -> None:
+        """Commit what was accepted, take a snapshot, and let go of the journal. Nothing is accepted any more."""
+        self._closing = True
+        self._wake.set()
+        for task in self._tasks:
+            if task.get_name() == "sequencer":
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(task), 3.0)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._valid and self.state.seq > self._snapshot_seq:
+            await self._save_snapshot()
+        await self.journal.close()
+
+    # What callers use
+
+    def settled_now(self) -> State | None:
+        """The state if all of it is durable and nothing is due, else None: the way in for reads that may not wait."""
+        if self._committing is None and self._valid and self.clock.now_ms() < self.state.next_due:
+            return self.state
+        return None
+
+    async def settled(self) -> State:
+        """The durable state, brought to the present. Read it before the next await.
+
+        While the journal cannot be written this is the last durable state, and while it is being rebuilt a 503."""
+        while True:
+            if self._committing is not None:
+                await asyncio.shield(self._committing)
+                continue
+            if not self._valid:
+                raise RaethError(Code.SERVICE_DEGRADED)
+            if self.clock.now_ms() < self.state.next_due or self.health.mode != "ok":
+                return self.state
+            with contextlib.suppress(RaethError):
+                await self.submit(Tick())
+
+    async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
+        """Put a command in order; returns once it is durable.
+
+        Raises RaethError: SERVICE_DEGRADED if it was not or may not have been written, IDEMPOTENCY_CONFLICT for a known
+        key with another body. Cancelling the caller does not take the command back."""
+        return await self._enqueue(command, keys, writes)
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Rows of the private tables, without a command, in the next transaction."""
+        await self._enqueue(None, (), writes)
+
+    async def _enqueue(self, command: Command | None, keys: Sequence[IdemKey], writes: Writes) -> Outcome:
+        if self._closing or self.health.mode in ("retrying", "stopped"):
+            raise RaethError(Code.SERVICE_DEGRADED)
+        if len(self._queue) >= MAX_QUEUE:
+            self.health.mode = "backpressured"
+            raise RaethError(Code.SERVICE_DEGRADED)
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Item(command, keys, writes, done))
+        self._wake.set()
+        return await done
+
+    def halt(self, why: str) -> None:
+        """Stop taking commands for good: the journal turned out to be damaged."""
+        log.error("venue stopped", why=why)
+        self.health.mode = "stopped"
+        self.health.last_error = why
+
+    # The writer
+
+    async def _run(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            self.health.queue_depth = len(self._queue)
+            if self.health.mode == "backpressured" and len(self._queue) < MAX_QUEUE // 2:
+                self.health.mode = "ok"
+            try:
+                await self._commit_batch(batch)
+            except JournalDamaged as damage:
+                self._valid = False
+                self.halt(str(damage))
+                _fail(batch)
+            except (JournalUnavailable, AssertionError, Exception) as trouble:
+                await self._recover(batch, trouble)
+            if self._valid and self.state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
+                await self._save_snapshot()
+
+    async def _commit_batch(self, batch: list[_Item]) -> None:
+        """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish."""
+        wanted = [(key.owner, key.key) for item in batch for key in item.keys]
+        begun = await self._begin(wanted)
+        started = time.perf_counter()
+        self._committing = asyncio.get_running_loop().create_future()
+        try:
+            rows, keys, writes, facts = self._apply_batch(batch, begun)
+            if rows or writes:
+                await self.journal.commit(rows, keys, writes)
+            else:
+                await self.journal.rollback()
+            if rows:
+                self._head = Head(rows[-1].seq, rows[-1].ts, rows[-1].hash)
+        except BaseException:
+            # Memory may be ahead of the journal: nobody may read it until it has been rebuilt.
+            self._valid = False
+            with contextlib.suppress(JournalUnavailable):
+                await self.journal.rollback()
+            raise
+        finally:
+            committing, self._committing = self._committing, None
+            committing.set_result(None)
+        self.health.commits += 1
+        self.health.commands += len(rows)
+        self.health.commit_seconds += time.perf_counter() - started
+        await self._answer(batch)
+        if facts:
+            for listener in self.listeners:
+                listener(facts)
+
+    async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
+        """Take the lock with this node caught up. Rows of other nodes are applied first, most of them outside the lock."""
+        while True:
+            begun = await self.journal.begin(self.state.seq, wanted)
+            self._follow(begun.behind)
+            if self.state.seq == begun.head.seq:
+                return begun
+            await self.journal.rollback()
+            self._follow(await self.journal.read(self.state.seq))
+
+    def _follow(self, rows: Sequence[Row]) -> None:
+        """Apply rows that are already durable: at start, or because another node wrote them."""
+        if not rows:
+            return
+        self._head = verify(rows, self._head)
+        facts = [self._replay(row) for row in rows]
+        for listener in self.listeners:
+            listener(facts)
+
+    def _replay(self, row: Row) -> Committed:
+        try:
+            command = codec.decode_command(row.command)
+            events = apply(self.state, command, row.seq, row.ts)
+        except Exception as error:
+            raise JournalDamaged(row.seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
+        if codec.encode_events(events) != row.events:
+            raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
+        return Committed(row.seq, row.ts, command, events)
+
+    def _apply_batch(
+        self, batch: list[_Item], begun: Begun
+    ) -> tuple[list[Row], list[Key], list[Write], list[Committed]]:
+        rows: list[Row] = []
+        keys: list[Key] = []
+        private: list[Write] = []
+        facts: list[Committed] = []
+        known = dict(begun.hits)
+        ts = self._stamp(begun)
+        head = self._head
+        for item in batch:
+            command = item.command
+            if item.keys:
+                command = self._without_replays(item, known)
+            if command is None:
+                if item.command is None and not callable(item.writes):
+                    private.extend(item.writes)
+                    item.outcome = Outcome(head.seq, ts, [])
+                continue
+            seq = head.seq + 1
+            events = apply(self.state, command, seq, ts)
+            command_bytes, event_bytes = codec.encode_command(command), codec.encode_events(events)
+            digest = chain_hash(head.hash, seq, ts, command_bytes, event_bytes)
+            rows.append(Row(seq, ts, command_bytes, event_bytes, digest))
+            head = Head(seq, ts, digest)
+            self.projector.add(seq, ts, command, events)
+            item.outcome = Outcome(seq, ts, events)
+            if item.keys:
+                self._book_keys(item, known, keys)
+            if item.writes and item.outcome.refused() is None:
+                private.extend(item.writes(events) if callable(item.writes) else item.writes)
+            facts.append(Committed(seq, ts, command, events))
+        return rows, keys, [*self.projector.take(), *private], facts
+
+    def _without_replays(self, item: _Item, known: dict[tuple[int, str], Key]) -> Command | None:
+        """The command less the orders that are already in the journal; None if nothing of it is left to do."""
+        fresh: dict[str, IdemKey] = {}
+        for key in item.keys:
+            first = known.get((key.owner, key.key))
+            twin = fresh.setdefault(key.key, key)
+            stored = first.fingerprint if first is not None else twin.fingerprint
+            if stored != key.fingerprint:
+                item.error = RaethError(Code.IDEMPOTENCY_CONFLICT)
+                return None
+            if first is not None:
+                item.replays[key.place] = first
+            elif twin is not key:
+                # The same key twice in one batch: the second is a replay of the first, once that has a place.
+                item.replays[key.place] = Key(key.owner, key.key, 0, twin.place, key.fingerprint)
+        command = item.command
+        if not item.replays:
+            return command
+        if not isinstance(command, PlaceBatch):
+            return None
+        left = tuple(spec for place, spec in enumerate(command.orders) if place not in item.replays)
+        if left and command.atomic:
+            item.error = RaethError(Code.IDEMPOTENCY_CONFLICT)
+            return None
+        return PlaceBatch(command.agent, command.key_id, left, command.atomic) if left else None
+
+    def _book_keys(self, item: _Item, known: dict[tuple[int, str], Key], keys: list[Key]) -> None:
+        """Note where each new key's order stands. A refused command leaves no key: it may be tried again."""
+        outcome = item.outcome
+        assert outcome is not None
+        if outcome.refused() is not None:
+            return
+        new = [key for key in item.keys if key.place not in item.replays]
+        placed = [event.order for event in outcome.events if isinstance(event, OrderPlaced)]
+        if isinstance(item.command, PlaceOrder | PlaceBatch):
+            legs = len(item.command.orders) if isinstance(item.command, PlaceBatch) else 1
+            order_of = dict(zip([n for n in range(legs) if n not in item.replays], placed, strict=True))
+            found = [Key(k.owner, k.key, outcome.seq, order_of[k.place].id & N_MAX, k.fingerprint) for k in new]
+        else:
+            found = [Key(k.owner, k.key, outcome.seq, k.place, k.fingerprint) for k in new]
+        for key in found:
+            known[(key.owner, key.key)] = key
+        keys.extend(found)
+        for place, key in item.replays.items():
+            if key.seq == 0:
+                item.replays[place] = known[(key.owner, key.key)]
+
+    def _stamp(self, begun: Begun) -> int:
+        """Venue time for this batch: read under the lock, never backwards, and not believed when the clock jumped."""
+        now = self.clock.now_ms() if begun.now_ms is None else begun.now_ms
+        if isinstance(self.clock, RealClock):
+            # BOOTTIME counts a suspended machine's sleep: that is a gap in time, not a jump of the clock.
+            alive = time.clock_gettime(time.CLOCK_BOOTTIME)
+            wall, base = self._clock_base
+            if wall and now - wall - (alive - base) * 1000 > CLOCK_JUMP_MS:
+                raise JournalUnavailable("the machine's clock jumped forward")
+            self._clock_base = (now, alive)
+        return max(now, self.state.ts)
+
+    async def _answer(self, batch: list[_Item]) -> None:
+        """Give every caller its outcome; replayed orders are read back from the journal they are durable in."""
+        for item in batch:
+            if item.done.done():
+                continue
+            if item.error is not None:
+                item.done.set_exception(item.error)
+                continue
+            try:
+                item.done.set_result(await self._outcome(item))
+            except (JournalUnavailable, JournalDamaged):
+                item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
+
+    async def _outcome(self, item: _Item) -> Outcome:
+        outcome = item.outcome
+        command = item.command
+        if not item.replays:
+            assert outcome is not None
+            if isinstance(command, PlaceOrder | PlaceBatch):
+                outcome.orders = [PlacedOrder(e.order, False) for e in outcome.events if isinstance(e, OrderPlaced)]
+            return outcome
+        old: dict[int, Outcome] = {}
+        for key in item.replays.values():
+            if key.seq not in old:
+                row = await self.journal.row(key.seq)
+                assert row is not None
+                old[key.seq] = Outcome(row.seq, row.ts, codec.decode_events(row.events), replayed=True)
+        if not isinstance(command, PlaceOrder | PlaceBatch):
+            return old[item.replays[0].seq]
+        new = iter([e.order for e in outcome.events if isinstance(e, OrderPlaced)] if outcome else [])
+        legs = len(command.orders) if isinstance(command, PlaceBatch) else 1
+        orders = [
+            PlacedOrder(_order_in(old[item.replays[place].seq], item.replays[place]), True)
+            if place in item.replays
+            else PlacedOrder(next(new), False)
+            for place in range(legs)
+        ]
+        result = outcome if outcome is not None else old[next(iter(item.replays.values())).seq]
+        result.orders = orders
+        return result
+
+    # Trouble
+
+    async def _recover(self, batch: list[_Item], trouble: BaseException) -> None:
+        """The journal did not take a batch, or we have a bug: nothing of it was answered. Rebuild, then try to write."""
+        unexpected = not isinstance(trouble, JournalUnavailable)
+        log.error("batch not written", error=str(trouble), kind=type(trouble).__name__, exc_info=unexpected)
+        self.health.mode = "retrying"
+        self.health.last_error = f"{type(trouble).__name__}: {trouble}"
+        _fail(batch)
+        waiting, self._queue = self._queue, []
+        _fail(waiting)
+        attempt = 0
+        while not self._closing:
+            try:
+                if not self._valid:
+                    await self._rebuild()
+                probe = _Item(Tick(), (), (), asyncio.get_running_loop().create_future())
+                await self._commit_batch([probe])
+            except JournalDamaged as damage:
+                self.halt(str(damage))
+                return
+            except Exception as again:  # every kind of failure has one answer here: wait, and try once more
+                self.health.last_error = f"{type(again).__name__}: {again}"
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
+            else:
+                self.health.mode = "ok"
+                self.health.last_error = None
+                log.info("journal is written again", seq=self.state.seq)
+                return
+
+    async def _rebuild(self) -> None:
+        """Throw the state away and make it anew from snapshot and journal, once the head lock shows nothing can land."""
+        self._valid = False
+        self.projector.take()
+        await self.journal.begin(0)
+        await self.journal.rollback()
+        state, head = new_state(), Head(0, 0, bytes(32))
+        saved = await self.journal.latest_snapshot()
+        if saved is not None and saved.engine_version == ENGINE_VERSION:
+            state = snapshot.load(saved.blob)
+            head = Head(saved.seq, state.ts, saved.hash)
+        self.state, self._head = state, head
+        self._snapshot_seq = head.seq
+        listeners, self.listeners = self.listeners, []
+        try:
+            while rows := await self.journal.read(self.state.seq):
+                self._follow(rows)
+                await asyncio.sleep(0)
+        finally:
+            self.listeners = listeners
+        self._valid = True
+
+    async def _save_snapshot(self) -> None:
+        state = self.state
+        try:
+            blob = snapshot.dump(state)
+            await self.journal.save_snapshot(Snapshot(state.seq, self._head.hash, ENGINE_VERSION, blob))
+            self._snapshot_seq = state.seq
+        except JournalUnavailable as trouble:
+            # A snapshot only makes a restart quicker; the next one will do.
+            self._snapshot_seq = state.seq
+            log.warning("snapshot not saved", error=str(trouble))
+
+    async def _keep_time(self) -> None:
+        """Let the venue move when nobody asks it to: at every moment something falls due, and at least once a second."""
+        quiet_ms = int(QUIET_MS * max(1.0, self.clock.speed))
+        while True:
+            due = min(self.state.next_due, self.state.ts + quiet_ms)
+            await self.clock.sleep_until(due)
+            if self._valid and self.clock.now_ms() >= min(self.state.next_due, self.state.ts + quiet_ms):
+                try:
+                    await self.submit(Tick())
+                except RaethError:
+                    await asyncio.sleep(RETRY_S[0])
+            else:
+                await asyncio.sleep(0)
+
+
+def differences(old: Settings, new: Settings) -> dict[str, tuple[object, object]]:
+    """What two sets of rules do not share, by name."""
+    names = Settings.__struct_fields__
+    return {n: (getattr(old, n), getattr(new, n)) for n in names if getattr(old, n) != getattr(new, n)}
+
+
+def _order_in(outcome: Outcome, key: Key) -> Order:
+    """The order a key stands for, as its own command left it."""
+    order_id = make_id(key.seq, key.place)
+    for event in outcome.events:
+        if isinstance(event, OrderPlaced) and event.order.id == order_id:
+            return event.order
+    raise JournalDamaged(key.seq, "an idempotency key names an order that is not there")
+
+
+def _fail(batch: list[_Item]) -> None:
+    for item in batch:
+        if not item.done.done():
+            item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
