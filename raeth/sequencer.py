@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -26,6 +26,7 @@ from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION, Order, Settings
 from raeth.errors import Code, RaethError
 from raeth.journal.base import (
+    EMPTY_HEAD,
     Begun,
     Head,
     Journal,
@@ -36,8 +37,7 @@ from raeth.journal.base import (
     Snapshot,
     Write,
 )
-from raeth.journal.chain import chain_hash, verify
-from raeth.store.projector import Projector
+from raeth.journal.chain import head_of, next_row, verify
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -123,6 +123,14 @@ class Health:
     commit_seconds: float = 0.0
 
 
+class Projects(Protocol):
+    """What turns a batch into rows of the tables; see `raeth.store.projector`."""
+
+    def add(self, seq: int, ts: int, command: Command, events: Sequence[Event]) -> None: ...
+
+    def take(self) -> list[Write]: ...
+
+
 Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
 
 
@@ -140,10 +148,10 @@ class _Item:
 
 
 class Sequencer:
-    """One venue's order of events. `settings` are the rules this node believes in; `adopt` journals them if they are new."""
+    """One venue's order of events. `settings` are this node's rules; `adopt` journals them if they are new."""
 
     def __init__(
-        self, journal: Journal, clock: Clock, settings: Settings, projector: Projector, *, adopt: bool = False
+        self, journal: Journal, clock: Clock, settings: Settings, projector: Projects, *, adopt: bool = False
     ) -> None:
         self.journal = journal
         self.clock = clock
@@ -153,7 +161,7 @@ class Sequencer:
         self.state: State = new_state()
         self.health = Health(journal.backend)
         self.listeners: list[Callable[[list[Committed]], None]] = []
-        self._head = Head(0, 0, bytes(32))
+        self._head = EMPTY_HEAD
         self._queue: list[_Item] = []
         self._wake = asyncio.Event()
         self._committing: asyncio.Future[None] | None = None
@@ -290,7 +298,7 @@ class Sequencer:
             else:
                 await self.journal.rollback()
             if rows:
-                self._head = Head(rows[-1].seq, rows[-1].ts, rows[-1].hash)
+                self._head = head_of(rows[-1])
         except BaseException:
             # Memory may be ahead of the journal: nobody may read it until it has been rebuilt.
             self._valid = False
@@ -309,7 +317,7 @@ class Sequencer:
                 listener(facts)
 
     async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
-        """Take the lock with this node caught up. Rows of other nodes are applied first, most of them outside the lock."""
+        """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
         while True:
             begun = await self.journal.begin(self.state.seq, wanted)
             self._follow(begun.behind)
@@ -358,10 +366,9 @@ class Sequencer:
                 continue
             seq = head.seq + 1
             events = apply(self.state, command, seq, ts)
-            command_bytes, event_bytes = codec.encode_command(command), codec.encode_events(events)
-            digest = chain_hash(head.hash, seq, ts, command_bytes, event_bytes)
-            rows.append(Row(seq, ts, command_bytes, event_bytes, digest))
-            head = Head(seq, ts, digest)
+            row = next_row(head, ts, codec.encode_command(command), codec.encode_events(events))
+            rows.append(row)
+            head = head_of(row)
             self.projector.add(seq, ts, command, events)
             item.outcome = Outcome(seq, ts, events)
             if item.keys:
@@ -474,7 +481,7 @@ class Sequencer:
     # Trouble
 
     async def _recover(self, batch: list[_Item], trouble: BaseException) -> None:
-        """The journal did not take a batch, or we have a bug: nothing of it was answered. Rebuild, then try to write."""
+        """The journal did not take a batch, or we have a bug; nothing of it was answered. Rebuild, then try again."""
         unexpected = not isinstance(trouble, JournalUnavailable)
         log.error("batch not written", error=str(trouble), kind=type(trouble).__name__, exc_info=unexpected)
         self.health.mode = "retrying"
@@ -503,12 +510,12 @@ class Sequencer:
                 return
 
     async def _rebuild(self) -> None:
-        """Throw the state away and make it anew from snapshot and journal, once the head lock shows nothing can land."""
+        """Make the state anew from snapshot and journal, once the head lock shows that nothing more can land."""
         self._valid = False
         self.projector.take()
-        await self.journal.begin(0)
+        await self.journal.begin(self._head.seq)
         await self.journal.rollback()
-        state, head = new_state(), Head(0, 0, bytes(32))
+        state, head = new_state(), EMPTY_HEAD
         saved = await self.journal.latest_snapshot()
         if saved is not None and saved.engine_version == ENGINE_VERSION:
             state = snapshot.load(saved.blob)
@@ -536,7 +543,7 @@ class Sequencer:
             log.warning("snapshot not saved", error=str(trouble))
 
     async def _keep_time(self) -> None:
-        """Let the venue move when nobody asks it to: at every moment something falls due, and at least once a second."""
+        """Move the venue when nobody asks it to: whenever something falls due, and at least once a second."""
         quiet_ms = int(QUIET_MS * max(1.0, self.clock.speed))
         while True:
             due = min(self.state.next_due, self.state.ts + quiet_ms)

@@ -97,7 +97,7 @@ class Faucet(Command):
 
 
 class OrderSpec(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What one order asks for. `leverage_ok`, `margin_mode_ok` are False if the caller asked for what is not offered."""
+    """What one order asks for. `leverage_ok`, `margin_mode_ok`: False if what is not offered was asked for."""
 
     market: int
     side: int

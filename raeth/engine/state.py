@@ -102,7 +102,7 @@ class Key:
 
 
 class Market:
-    """One window that has not ended. `reducers` counts resting reduce-only orders; with 0 matching takes the short way."""
+    """One window that has not ended. `reducers` counts resting reduce-only orders: with 0, matching is shorter."""
 
     __slots__ = (
         "book",

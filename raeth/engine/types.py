@@ -134,13 +134,19 @@ class Order(msgspec.Struct, array_like=True, gc=False):
 
 
 class Input(msgspec.Struct, array_like=True, frozen=True):
-    """What one venue contributed to a print: evidence, kept as it was seen."""
+    """What one venue contributed to a print: evidence, kept as it was seen.
+
+    A USDT pair is converted: `price_cents = quote_price_cents * rate_e8 // 10^8`.
+    """
 
     venue: str
     price_cents: int | None
     source_ts: int | None
     used: bool
     why: str | None = None
+    quote_price_cents: int | None = None
+    rate_e8: int | None = None
+    rate_source_ts: int | None = None
 
 
 class PrintFact(msgspec.Struct, array_like=True, frozen=True):

@@ -7,7 +7,6 @@ fell due, so a window closes at its boundary to the millisecond even if no timer
 from __future__ import annotations
 
 import heapq
-from datetime import UTC, datetime
 from typing import Final
 
 from raeth.engine import commands as cmd
@@ -21,7 +20,23 @@ NEVER: Final = 1 << 62
 
 def symbol_of(slug: str, close_at: int) -> str:
     """`BTC-1M-20261120T1031Z`: the series and the minute in which the window closes."""
-    return f"{slug}-{datetime.fromtimestamp(close_at // 1000, UTC):%Y%m%dT%H%MZ}"
+    days, second = divmod(close_at // 1000, 86_400)
+    year, month, day = _civil(days)
+    return f"{slug}-{year:04d}{month:02d}{day:02d}T{second // 3600:02d}{second // 60 % 60:02d}Z"
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Year, month and day of a count of days since 1970-01-01, in the proleptic Gregorian calendar.
+
+    Counted in eras of 400 years that begin on 1 March, so the leap day is the last day of its year.
+    """
+    era, day_of_era = divmod(days + 719_468, 146_097)
+    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * shifted + 2) // 5 + 1
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return era * 400 + year_of_era + (month <= 2), month, day
 
 
 def rules_of(state: State) -> Settings:
