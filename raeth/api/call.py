@@ -1,0 +1,138 @@
+"""One request and what the door found out about it: the first parameter of every endpoint.
+
+FastAPI treats a parameter annotated with a subclass of Request as the request itself, so endpoints stay plain
+functions that it can document. This module must not know how credentials are checked or what a route does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from raeth.clock import iso_ms
+from raeth.engine.commands import Command
+from raeth.engine.events import Refused
+from raeth.engine.ids import from_uuid, to_uuid
+from raeth.engine.state import Account, Agent, Key, State
+from raeth.errors import Code, RaethError
+from raeth.journal.base import Write
+
+if TYPE_CHECKING:
+    from raeth.api.budgets import Meter
+    from raeth.api.venue import Venue
+    from raeth.sequencer import IdemKey, Outcome
+
+ANONYMOUS = "anonymous"
+AGENT = "agent"
+OWNER = "owner"
+OPERATOR = "operator"
+
+
+class Call(Request):
+    """A request that was let in. What is None was not shown, or the route does not ask for it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, venue: Venue, request_id: str) -> None:
+        super().__init__(scope, receive, send)
+        self.venue = venue
+        self.request_id = request_id
+        self.actor: str = ANONYMOUS
+        """`anonymous`, `agent`, `owner` or `operator`."""
+        self.agent: Agent | None = None
+        """Whose request it is, or, for an owner's read, the agent asked about. Do not keep it over an `await`."""
+        self.key: Key | None = None
+        """The agent's API key; None for owners, operators and anonymous callers."""
+        self.account_id: int | None = None
+        """The engine id of the owner's or the agent's account."""
+        self.meter: Meter | None = None
+        """The budget this request drew on; its numbers become the X-RateLimit headers."""
+        self.session_hash: str | None = None
+        """Of the owner's session, so that it can be ended."""
+
+    # ---- who ----
+
+    @property
+    def the_agent(self) -> Agent:
+        """The agent, on routes whose access class guarantees one."""
+        assert self.agent is not None
+        return self.agent
+
+    @property
+    def key_id(self) -> str:
+        """The public id of the API key, on routes that only an API key opens."""
+        assert self.key is not None
+        return self.key.spec.key_id
+
+    async def account(self) -> Account:
+        """The account as it is now, on routes whose access class guarantees one."""
+        assert self.account_id is not None
+        account = (await self.settled()).accounts.get(self.account_id)
+        if account is None:  # a session outlived a journal that was replaced
+            raise RaethError(Code.NOT_FOUND)
+        return account
+
+    def charge(self, cost: int) -> None:
+        """Draw `cost` more on the budget of this request. Raises RATE_LIMITED when that is too much."""
+        if cost > 0 and self.meter is not None:
+            self.meter.charge(cost)
+
+    # ---- what is true, and what to do ----
+
+    async def settled(self) -> State:
+        """The state with nothing uncommitted in it and venue time up to date. Raises SERVICE_DEGRADED."""
+        sequencer = self.venue.sequencer
+        return sequencer.settled_now() or await sequencer.settled()
+
+    async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Sequence[Write] = ()) -> Outcome:
+        """Do it; durable on return. Raises what the engine refused, IDEMPOTENCY_CONFLICT or SERVICE_DEGRADED."""
+        outcome = await self.venue.sequencer.submit(command, keys, writes)
+        refused = outcome.refused()
+        if refused is not None:
+            raise self.refusal(refused)
+        return outcome
+
+    def refusal(self, refused: Refused) -> RaethError:
+        """The engine's refusal as an HTTP error. A wait it names becomes Retry-After, in real time."""
+        details: dict[str, Any] = dict(refused.details or {})
+        if "wallet" in details:
+            wallet = details["wallet"]
+            details["wallet"] = "master" if wallet == self.account_id else self.uuid(wallet)
+        for name in details:
+            if name.endswith("_at"):
+                details[name] = iso_ms(details[name])
+        wait_ms = details.get("retry_after_ms")
+        retry_after_ms = None if wait_ms is None else int(wait_ms / self.venue.clock.speed)
+        return RaethError(Code(refused.code), details=details or None, retry_after_ms=retry_after_ms)
+
+    # ---- ids ----
+
+    def uuid(self, entity_id: int) -> str:
+        """The public form of an engine id."""
+        return to_uuid(self.venue.sequencer.state.born, entity_id)
+
+    def entity(self, text: str) -> int | None:
+        """The engine id behind a public one; None when this venue cannot have made it."""
+        return from_uuid(self.venue.sequencer.state.born, text)
+
+
+class Answer:
+    """An answer with a status or headers of its own. Most endpoints return the content alone.
+
+    `content` is encoded as JSON with msgspec, unless it is bytes already; `media_type` says what the bytes are.
+    """
+
+    __slots__ = ("content", "headers", "media_type", "status")
+
+    def __init__(
+        self,
+        content: Any,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "application/json",
+    ) -> None:
+        self.content = content
+        self.status = status
+        self.headers = headers
+        self.media_type = media_type

@@ -1,0 +1,271 @@
+"""How a call is declared and run: FastAPI documents the routes, this module executes them.
+
+A request is judged in the contract's order: credential, budget, schema; then the endpoint runs. FastAPI reads the same
+signature for the OpenAPI document, but its dependency solving, response validation and thread pool are not involved,
+because they cost more than the order itself. This module must not know any single call.
+
+    router = VenueRouter("orders")
+
+    @router.post("/orders", access=Access.AGENT_TRADE, budget=Budget.WRITE, name="place_order",
+                 summary="Place an order", response_model=OrderView, declines=[Code.FAT_FINGER])
+    async def place_order(call: Call, body: OrderRequest) -> Any: ...
+
+An endpoint's parameters are `call: Call`, at most one pydantic model (the body, optional when it has a default), at most
+one `Annotated[Model, Query()]`, and one `str` for each name in the path. It returns JSON content, `Answer` or `Response`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.params import Query
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from raeth.api import answers
+from raeth.api.call import Call
+from raeth.api.parsing import BodyReader, QueryReader, reject_query
+from raeth.errors import Code
+
+if TYPE_CHECKING:
+    from raeth.api.venue import Venue
+
+API: Final = "/api/v1"
+
+
+class Access(Enum):
+    """Who may make a call. Every route carries one, so that a test can walk all of them."""
+
+    PUBLIC = "public"
+    """Anybody; credentials are not looked at."""
+    OPTIONAL_AGENT = "optional_agent"
+    """Anybody; an agent's key draws on the agent's budget and may add to the answer. A bad key is still a 401."""
+    AGENT_READ = "agent_read"
+    """An API key with scope `read`."""
+    AGENT_TRADE = "agent_trade"
+    """An API key with scope `trade`, of an agent that is not suspended."""
+    AGENT_CANCEL = "agent_cancel"
+    """An API key with scope `trade` or `cancel`."""
+    AGENT_ANY = "agent_any"
+    """Any API key, whatever its scopes."""
+    AGENT_OR_OWNER = "agent_or_owner"
+    """An API key with scope `read`, or the owner's session with `?agent_id=`; `call.agent` is set either way."""
+    OWNER = "owner"
+    """The session of a person or parent program."""
+    OPERATOR = "operator"
+    """The admin token."""
+
+
+class Budget(Enum):
+    """What a call draws on (contract, section 12)."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    CANCEL = "cancel"
+    SIGNUP = "signup"
+    """Signups: per address and minute, and per address and day."""
+    LOGIN = "login"
+    """Logins: the same minute's budget as signups."""
+    FAUCET = "faucet"
+    """A write of the agent, and a claim of the address."""
+
+
+Endpoint = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One call as a module declares it; `create_app` binds it to a venue."""
+
+    method: str
+    path: str
+    """With the prefix, for example `/api/v1/orders/{order_id}`."""
+    endpoint: Endpoint
+    access: Access
+    budget: Budget
+    name: str
+    """The operationId, `verb_noun`."""
+    summary: str
+    tag: str
+    response_model: Any = None
+    status_code: int = 200
+    errors: tuple[Code, ...] = ()
+    """HTTP errors besides those that access, budget and schema imply."""
+    declines: tuple[Code, ...] = ()
+    """Codes of a REJECTED order in a 200."""
+    request_examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Name → body."""
+    answer_examples: Mapping[str, Any] = field(default_factory=dict)
+    """Name → answer."""
+    media_type: str = "application/json"
+    in_schema: bool = True
+
+
+class VenueRouter:
+    """Collects the calls of one module. `prefix` is the base path of the API unless said otherwise."""
+
+    def __init__(self, tag: str, prefix: str = API) -> None:
+        self.tag = tag
+        self.prefix = prefix
+        self.declared: list[Declared] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        access: Access,
+        budget: Budget,
+        name: str,
+        summary: str,
+        errors: Sequence[Code] = (),
+        declines: Sequence[Code] = (),
+        tags: Sequence[str] = (),
+        **options: Any,
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Declare a call; `options` are the other fields of `Declared`."""
+
+        def declare(endpoint: Endpoint) -> Endpoint:
+            assert inspect.iscoroutinefunction(endpoint), "a sync endpoint would need a thread"
+            assert "_" in name and "\n" not in summary, "operationId verb_noun, summary in one line"
+            self.declared.append(
+                Declared(
+                    method,
+                    self.prefix + path,
+                    endpoint,
+                    access,
+                    budget,
+                    name,
+                    summary,
+                    tags[0] if tags else self.tag,
+                    errors=tuple(errors),
+                    declines=tuple(declines),
+                    **options,
+                )
+            )
+            return endpoint
+
+        return declare
+
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self.add("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self.add("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self.add("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self.add("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        return self.add("DELETE", path, **options)
+
+
+@dataclass(slots=True)
+class Plan:
+    """An endpoint's parameters, taken apart once."""
+
+    call: str | None = None
+    body: str | None = None
+    body_model: type[BaseModel] | None = None
+    body_default: Any = None
+    query: str | None = None
+    query_model: type[BaseModel] | None = None
+    path: tuple[str, ...] = ()
+
+
+def plan_of(declared: Declared) -> Plan:
+    """Which parameter takes what. Whatever does not fit the four kinds is our bug."""
+    plan = Plan(path=tuple(re.findall(r"{(\w+)}", declared.path)))
+    hints = typing.get_type_hints(declared.endpoint, include_extras=True)
+    for name, parameter in inspect.signature(declared.endpoint).parameters.items():
+        hint = hints[name]
+        if hint is Call:
+            plan.call = name
+        elif any(isinstance(mark, Query) for mark in typing.get_args(hint)[1:]):
+            plan.query, plan.query_model = name, typing.get_args(hint)[0]
+        elif isinstance(hint, type) and issubclass(hint, BaseModel):
+            plan.body, plan.body_model, plan.body_default = name, hint, parameter.default
+        else:
+            assert name in plan.path and hint is str, f"{declared.name}: what is {name}?"
+    return plan
+
+
+class VenueRoute(APIRoute):
+    """One call, documented by FastAPI and run by us."""
+
+    def __init__(self, declared: Declared, venue: Venue, **documented: Any) -> None:
+        super().__init__(
+            declared.path,
+            declared.endpoint,
+            methods=[declared.method],
+            response_model=declared.response_model,
+            status_code=declared.status_code,
+            tags=[declared.tag],
+            summary=declared.summary,
+            name=declared.name,
+            operation_id=declared.name,
+            include_in_schema=declared.in_schema,
+            **documented,
+        )
+        self.declared = declared
+        self.access = declared.access
+        self.budget = declared.budget
+        self.venue = venue
+        self.tally = venue.metrics.tally(declared.name)
+        self._endpoint = declared.endpoint
+        self._status = declared.status_code
+        plan = plan_of(declared)
+        self._call, self._body, self._query, self._path = plan.call, plan.body, plan.query, plan.path
+        limits = venue.settings.limits
+        self._read_body = (
+            BodyReader(plan.body_model, plan.body_default, limits.body_bytes, limits.body_deadline_ms)
+            if plan.body_model is not None
+            else None
+        )
+        self._read_query = QueryReader(plan.query_model) if plan.query_model is not None else None
+        self._refuse_query = plan.query_model is None and declared.path.startswith(API)
+        self.app = self.run
+        self.is_static = not plan.path
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge the request and answer it, whatever happens. The envelope has put `raeth.request_id` into the scope."""
+        call = Call(scope, receive, send, self.venue, scope["raeth.request_id"])
+        try:
+            answer = await self._judged(call)
+        except Exception as error:
+            await answers.send_error(call, error, self.tally)
+            return
+        await answers.send_answer(call, answer, self._status, self.tally)
+
+    async def _judged(self, call: Call) -> Any:
+        door = self.venue.door
+        admitted = door.admit_now(call, self.access)
+        if not admitted:
+            await door.admit(call, self.access)
+        self.venue.budgets.spend(call, self.access, self.budget)
+        arguments: dict[str, Any] = {}
+        if self._path:
+            arguments.update(call.scope["path_params"])
+        query = call.scope["query_string"]
+        if self.access is Access.AGENT_OR_OWNER:
+            query = await door.choose_agent(call, query)
+        if self._read_query is not None:
+            arguments[self._query] = self._read_query(query)  # type: ignore[index]
+        elif query and self._refuse_query:
+            reject_query(query)
+        if self._read_body is not None:
+            arguments[self._body] = await self._read_body(call)  # type: ignore[index]
+        if self._call is not None:
+            arguments[self._call] = call
+        return await self._endpoint(**arguments)
