@@ -1,0 +1,76 @@
+"""Bring a database to the newest version of the tables, from nothing or from any older version.
+
+Must not know what is in the tables. Any number of processes may start on one database at once: the upgrade is one
+transaction that begins by taking the write lock.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD: Final = "0001"
+"""The newest version. A constant, so that an up-to-date database is recognised by one read."""
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+LOCK_TIMEOUT_S: Final = 30.0
+
+
+def upgrade(url: str | URL) -> None:
+    """Run all versions that are missing; a millisecond when none is. Blocks: call it before the loop runs.
+
+    `url` as SQLAlchemy writes it; an async driver in it is replaced by the plain one (`sqlite+aiosqlite:` → `sqlite:`).
+    """
+    engine = _engine(make_url(url))
+    try:
+        with engine.begin() as connection:
+            if current(connection) == HEAD:
+                return
+            from alembic import command  # slow to import, and seldom needed
+
+            command.upgrade(configuration(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def current(connection: Connection) -> str | None:
+    """The version a database is at, None if it has never seen a migration."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def configuration(connection: Connection) -> Config:
+    """Alembic's configuration, without a file, for the database behind `connection`."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _engine(url: URL) -> Engine:
+    backend = url.get_backend_name()
+    if backend != "sqlite":
+        return create_engine(url, poolclass=NullPool)
+    engine = create_engine(url.set(drivername=backend), poolclass=NullPool, connect_args={"timeout": LOCK_TIMEOUT_S})
+
+    # Left to itself the driver commits before each CREATE, and a crash would leave half a version behind.
+    @event.listens_for(engine, "connect")
+    def _no_hidden_transactions(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _lock(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
