@@ -2,7 +2,8 @@
 # Makes `.venv/` in the project root fit pyproject.toml and constraints.txt. Sourced, not run.
 #
 # Needs nothing but Python >= 3.11 with its venv module and a package index. Does nothing when the
-# stamp is current; takes a lock otherwise, so that several first runs at once install once.
+# stamp is current; takes a lock otherwise, so that several first runs at once install once. PYTHON names
+# an interpreter to prefer.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
 venv="$root/.venv"
@@ -10,11 +11,12 @@ venv="$root/.venv"
 say() { printf 'raeth: %s\n' "$*" >&2; }
 
 find_python() {
-    local name incomplete="" seen=""
-    for name in python3.13 python3.12 python3.11 python3 python; do
+    local name incomplete="" refused=""
+    for name in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3 python; do
+        command -v "$name" >/dev/null 2>&1 || continue
         # Running it is the only proof: version managers put names on the PATH that refuse to start.
         "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || {
-            seen="$seen $(command -v "$name" 2>/dev/null || true)"
+            refused="$refused $(command -v "$name")"
             continue
         }
         if "$name" -c 'import ensurepip, venv' >/dev/null 2>&1; then
@@ -29,7 +31,7 @@ find_python() {
         say "$(command -v "$incomplete") cannot create virtual environments (its ensurepip module is missing)."
         say "On Debian and Ubuntu: apt install python$version-venv"
     else
-        say "Python 3.11 or newer is needed, and none was found on the PATH.${seen:+ Too old or not usable:$seen}"
+        say "Python 3.11 or newer is needed, and none was found on the PATH.${refused:+ Too old or unusable:$refused.} Or name one: PYTHON=/path/to/python $0"
     fi
     return 1
 }
@@ -50,7 +52,7 @@ install_venv() {
     else
         say "bringing .venv up to date with pyproject.toml and constraints.txt …"
     fi
-    local pip=("$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check -c "$root/constraints.txt")
+    local pip=("$venv/bin/python" -m pip install -qq --no-input --disable-pip-version-check -c "$root/constraints.txt")
     # The build backend comes from the constraints too, hence no isolated build with whatever is newest.
     "${pip[@]}" hatchling editables && "${pip[@]}" --no-build-isolation -e "$target" || {
         say "installing failed; the lines above say why. Nothing else was changed, run it again."
