@@ -1,0 +1,33 @@
+"""A process to be killed: appends batches to the journal named on the command line and says each seq once durable."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+
+from raeth.journal.base import Key, Write
+from raeth.journal.chain import head_of, next_row
+from raeth.journal.sqlite import SqliteJournal
+
+
+async def main(path: str, seed: int) -> None:
+    dice = random.Random(seed)
+    journal = SqliteJournal(path)
+    head = await journal.open()
+    await journal.execute([Write("CREATE TABLE IF NOT EXISTS projected (seq INTEGER PRIMARY KEY)", [()])])
+    while True:
+        await journal.begin(head.seq)
+        rows = []
+        for _ in range(dice.randint(1, 20)):
+            rows.append(next_row(head, head.ts + 1, b"command", bytes(dice.randint(0, 6_000))))
+            head = head_of(rows[-1])
+        await journal.commit(
+            rows,
+            [Key(1, str(row.seq), row.seq, 0, b"") for row in rows],
+            [Write("INSERT INTO projected VALUES (?)", [(row.seq,) for row in rows])],
+        )
+        print(head.seq, head.hash.hex(), flush=True)
+
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
