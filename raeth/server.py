@@ -1,0 +1,326 @@
+"""Puts one node together and runs it: settings in, a serving process out. The only place that knows every room.
+
+Start order: data directory, journal, clock, sequencer (which replays), tables, reference, HTTP; stop is the reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from raeth.api.app import create_app
+from raeth.api.venue import Venue
+from raeth.clock import Clock, RealClock, ReplayClock, real_now_ms
+from raeth.config import Settings
+from raeth.engine.types import Settings as Rules
+from raeth.journal.base import JournalDamaged, JournalUnavailable
+from raeth.journal.scrub import scrub
+from raeth.journal.sqlite import SqliteJournal
+from raeth.reference import first_ts_ms, open_source
+from raeth.reference.types import ReferenceSource
+from raeth.sequencer import Sequencer, SettingsDiffer, differences
+from raeth.series.scheduler import Scheduler
+from raeth.store.migrate import upgrade
+from raeth.store.private import insert_secret
+from raeth.store.projector import Projector
+from raeth.store.queries import Store
+from raeth.store.reader import sqlite_url
+
+log = structlog.get_logger("raeth.server")
+
+DATABASE = "raeth.db"
+ADMIN_TOKEN_FILE = "admin_token"  # noqa: S105, the name of a file
+GRACE_S = 3
+"""What open requests may still take after a signal; the process is gone within 5 s."""
+
+
+class CannotServe(Exception):
+    """The process cannot start or go on; the text is for the operator."""
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The part of the configuration that the engine reads, as it is journaled.
+
+    In replay a second of the machine is `speed` seconds of the venue: what bounds our own slowness grows with it.
+    """
+    risk, fees, series, faucet, limits = (
+        settings.risk,
+        settings.fees,
+        settings.series,
+        settings.faucet,
+        settings.limits,
+    )
+    stretch = max(1.0, settings.speed)
+    return Rules(
+        reference_kind=settings.reference.source.partition(":")[0],
+        slug=series.slug,
+        window_ms=series.window_ms,
+        tie_rule=series.tie_rule,
+        print_max_age_ms=series.print_max_age_ms,
+        print_grace_ms=int(series.print_grace_ms * stretch),
+        gap_ms=int(series.gap_ms * stretch),
+        reference_max_age_ms=risk.reference_max_age_ms,
+        max_order_qty=risk.max_order_qty,
+        max_order_notional_cents=risk.max_order_notional_cents,
+        fat_finger_distance=risk.fat_finger_distance,
+        fat_finger_multiple=risk.fat_finger_multiple,
+        position_cap=risk.position_cap,
+        cooldown_rejects=risk.cooldown_rejects,
+        cooldown_window_ms=risk.cooldown_window_ms,
+        cooldown_ms=risk.cooldown_ms,
+        open_orders_per_market=limits.open_orders_per_market,
+        taker_rate_bps=fees.taker_rate_bps,
+        maker_rebate_bps=fees.maker_rebate_bps,
+        faucet_amount_cents=faucet.amount_cents,
+        faucet_cooldown_ms=faucet.cooldown_ms,
+        faucet_account_cap_cents=faucet.account_cap_cents,
+        signup_grant_cents=faucet.signup_grant_cents,
+        agents_per_account=limits.agents_per_account,
+        keys_per_agent=limits.keys_per_agent,
+    )
+
+
+@dataclass(slots=True)
+class Node:
+    """A running node, less its sockets."""
+
+    venue: Venue
+    sequencer: Sequencer
+    scheduler: Scheduler
+    store: Store
+    admin_token_path: Path | None
+
+
+def prepare_data_dir(path: Path) -> None:
+    """Make the directory, closed to others. Raises CannotServe if it cannot be used."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotServe(f"data dir {path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def sole_owner(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory: two venues in one would each believe in their own reference."""
+    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotServe(f"data dir {data_dir} is in use by another venue process") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def admin_token(settings: Settings) -> tuple[str, Path | None]:
+    """The operator's token, and the file it was generated into unless the environment gave it."""
+    if settings.admin_token is not None:
+        return settings.admin_token.get_secret_value(), None
+    path = settings.data_dir / ADMIN_TOKEN_FILE
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(f"rk_admin_{secrets.token_urlsafe(32)}\n")
+    return path.read_text().strip(), path
+
+
+async def venue_clock(settings: Settings, journal: SqliteJournal) -> tuple[Clock, int | None]:
+    """Real time, or recorded time from the first record on, or from where the journal stopped."""
+    kind, _, file = settings.reference.source.partition(":")
+    if kind != "replay":
+        return RealClock(), None
+    head = await journal.open()
+    await journal.close()
+    start_ms = head.ts or await asyncio.to_thread(first_ts_ms, file)
+    return ReplayClock(start_ms, settings.speed), start_ms
+
+
+async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
+    """Everything up to, but without, the sockets. Raises CannotServe."""
+    database = settings.data_dir / DATABASE
+    journal = SqliteJournal(database)
+    try:
+        clock, start_ms = await venue_clock(settings, journal)
+        sequencer = await _start_sequencer(settings, journal, clock, adopt)
+    except JournalDamaged as damage:
+        raise CannotServe(f"{damage}; nothing was changed; restore a backup or run `raeth audit`") from None
+    except JournalUnavailable as trouble:
+        raise CannotServe(f"the journal cannot be opened: {trouble}") from None
+    except SettingsDiffer as differ:
+        await journal.close()
+        raise CannotServe(
+            f"the rules differ from those in force ({differ}); start with --adopt-config to put the new ones in force "
+            "from the next listed window on"
+        ) from None
+    await asyncio.to_thread(upgrade, sqlite_url(database))
+    store = Store(sqlite_url(database))
+    pepper = await _pepper(sequencer, store)
+    token, token_path = admin_token(settings)
+    source: ReferenceSource = await asyncio.to_thread(
+        _source, settings, clock, start_ms, sequencer.state.reference_price
+    )
+    venue = Venue(
+        settings=settings,
+        sequencer=sequencer,
+        store=store,
+        clock=clock,
+        reference=source,
+        pepper=pepper,
+        admin_token=token,
+        started_ms=real_now_ms(),
+    )
+    scheduler = Scheduler(source, clock, sequencer.submit, lambda: sequencer.state)
+    return Node(venue, sequencer, scheduler, store, token_path)
+
+
+def _source(settings: Settings, clock: Clock, start_ms: int | None, last_price: int | None) -> ReferenceSource:
+    return open_source(settings.reference.source, settings.reference, clock, start_ms, start_price_cents=last_price)
+
+
+async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Clock, adopt: bool) -> Sequencer:
+    rules = rules_of(settings)
+    # The tables take part in the journal's transactions, so they must be there before the first row.
+    await asyncio.to_thread(upgrade, sqlite_url(settings.data_dir / DATABASE))
+    sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt)
+    try:
+        await sequencer.start()
+    except SettingsDiffer as differ:
+        # Another speed of the same recording is no change of the rules that anybody agreed to.
+        if rules.reference_kind != "replay" or not set(differ.differences) <= {"gap_ms", "print_grace_ms"}:
+            await sequencer.stop()
+            raise
+        await sequencer.stop()
+        sequencer = Sequencer(journal, clock, rules, Projector(), adopt=True)
+        await sequencer.start()
+    return sequencer
+
+
+async def _pepper(sequencer: Sequencer, store: Store) -> bytes:
+    """The venue's own secret, shared by all nodes through the database; made at the first start."""
+    pepper = await store.secret("pepper")
+    if pepper is None:
+        await sequencer.write([insert_secret("pepper", secrets.token_bytes(32))])
+        pepper = await store.secret("pepper")
+    assert pepper is not None
+    return pepper
+
+
+async def watch_chain(sequencer: Sequencer) -> None:
+    """Verify in the background what start-up took on trust from the snapshot; stop the venue on damage."""
+    try:
+        await scrub(sequencer.journal, sequencer.state.seq)
+    except JournalDamaged as damage:
+        sequencer.halt(str(damage))
+    except JournalUnavailable as trouble:
+        log.warning("the chain could not be read again", error=str(trouble))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal is an ordinary end: it exits 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The listening socket. Raises CannotServe if the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise CannotServe(f"cannot listen on {host}:{port}: {error}") from None
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(settings: Settings, *, adopt: bool, announce: Callable[[Node, str], None]) -> None:
+    """Run until SIGTERM or SIGINT. `announce(node, url)` is called once, when orders are taken. Raises CannotServe."""
+    if settings.database_url is not None or settings.workers != 1:
+        raise CannotServe("this version runs one process on SQLite: no --database-url, --workers 1")
+    prepare_data_dir(settings.data_dir)
+    with sole_owner(settings.data_dir):
+        listener = listen(settings.host, settings.port)
+        try:
+            await _serve(settings, adopt, listener, announce)
+        finally:
+            listener.close()
+
+
+async def _serve(
+    settings: Settings, adopt: bool, listener: socket.socket, announce: Callable[[Node, str], None]
+) -> None:
+    node = await assemble(settings, adopt=adopt)
+    server = _Server(
+        uvicorn.Config(
+            create_app(node.venue),
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    tasks = [
+        asyncio.create_task(node.scheduler.run(), name="scheduler"),
+        asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
+        asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
+    ]
+    tasks[0].add_done_callback(lambda task: _scheduler_ended(task, server))
+    # What start-up made stays for good; the collector need not look at it again, and the hot path makes no cycles.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 1000)
+    try:
+        await server.serve([listener])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await node.sequencer.stop()
+        await node.store.close()
+
+
+def _scheduler_ended(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+    """The feed's task never ends by itself: if it did, that is a bug, and a venue without prints must not go on."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("the scheduler failed", exc_info=task.exception())
+        server.should_exit = True
+
+
+async def _announce(
+    server: uvicorn.Server, node: Node, listener: socket.socket, announce: Callable[[Node, str], None]
+) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    host, port = listener.getsockname()[:2]
+    announce(node, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+
+__all__ = ["CannotServe", "Node", "assemble", "differences", "rules_of", "serve"]
