@@ -99,8 +99,10 @@ class SqliteJournal:
         writing, self._writing, writer, self._writer = self._writing, None, self._writer, None
         reading, self._reading, reader, self._reader = self._reading, None, self._reader, None
         # The reader first: the last connection to close folds the write-ahead log into the file.
-        await _end(reading, reader)
-        await _end(writing, writer)
+        try:
+            await _end(reading, reader)
+        finally:
+            await _end(writing, writer)
 
     def _write_side(self) -> tuple[Worker, SqliteWriter]:
         if self._writing is None or self._writer is None:

@@ -147,7 +147,7 @@ def snapshot_checksum(snapshot: Snapshot) -> bytes:
 
 def _touch(path: Path) -> None:
     """Create the file and its directory, private to this user, so that both survive a power cut."""
-    for directory in (path.parent.parent, path.parent):
+    for directory in reversed(path.parents):
         if not directory.exists():
             directory.mkdir(mode=0o700, exist_ok=True)
             _sync_directory(directory.parent)

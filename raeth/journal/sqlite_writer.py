@@ -185,14 +185,13 @@ class SqliteWriter:
         why = f"commit failed: {error}"
         try:
             self._lock()
-        except (JournalUnavailable, JournalDamaged) as still:
+            stored = self._db.execute(_ROW_HASH, (last.seq,)).fetchone() if last else None
+        except (JournalUnavailable, JournalDamaged, sqlite3.Error) as still:
             raise JournalUnavailable(f"{why}; then {still}", outcome_unknown=True) from error
-        try:
-            if self._transactions == transactions_before + 1:  # the fence alone
-                return False
-            if last is None:
-                raise JournalUnavailable(why, outcome_unknown=True) from error
-            stored = self._db.execute(_ROW_HASH, (last.seq,)).fetchone()
-            return stored is not None and stored[0] == last.hash
         finally:
             self.rollback()
+        if self._transactions == transactions_before + 1:  # the fence alone
+            return False
+        if last is None:  # another process wrote in between, and nothing tells its count from ours
+            raise JournalUnavailable(why, outcome_unknown=True) from error
+        return stored is not None and stored[0] == last.hash
