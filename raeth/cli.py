@@ -128,7 +128,7 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Re-execute the whole journal and prove hashes, events, money and tables. Exit 1 names the first wrong seq."""
-    from raeth.audit import AuditFailed, audit_database
+    from raeth.audit import AuditFailed, audit_file
     from raeth.server import DATABASE
 
     if database_url is not None:
@@ -137,7 +137,7 @@ def audit(
     if not path.is_file():
         raise fail(f"there is no journal at {path}", 2)
     try:
-        report = asyncio.run(audit_database(path))
+        report = audit_file(path)
     except AuditFailed as error:
         if as_json:
             print(json.dumps({"ok": False, "seq": error.seq, "why": error.why}))

@@ -1,0 +1,170 @@
+"""`raeth audit`: re-executes a whole journal and proves it: chain, events, money, snapshots, tables.
+
+Reads only; a venue may be running on the same database meanwhile, because everything is read at one moment. A journal
+that another engine version wrote is refused by name: only that version can prove it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from raeth.clock import iso_ms
+from raeth.engine import codec, invariants
+from raeth.engine.commands import Command, Configure
+from raeth.engine.events import Event, MarketResolved, OrderPlaced, Traded
+from raeth.engine.exchange import apply, new_state
+from raeth.engine.snapshot import state_hash
+from raeth.engine.state import State
+from raeth.engine.types import ENGINE_VERSION
+from raeth.journal.base import EMPTY_HEAD, Head, JournalDamaged, Row
+from raeth.journal.chain import verify
+from raeth.store import rebuild
+
+CHECK_EVERY = 1_000
+"""Commands between two recomputations of every invariant; they are also checked whenever a market ends, and at the end.
+What is cheap is asserted by the engine itself after every command."""
+
+
+class AuditFailed(Exception):
+    """`seq` is the first command at which the journal, the engine or a table differ."""
+
+    def __init__(self, seq: int, why: str) -> None:
+        super().__init__(f"seq {seq}: {why}")
+        self.seq = seq
+        self.why = why
+
+
+@dataclass(slots=True)
+class Report:
+    """What was proved. Money is cents."""
+
+    commands: int = 0
+    orders: int = 0
+    trades: int = 0
+    windows_resolved: int = 0
+    windows_void: int = 0
+    granted_cents: int = 0
+    agents_cents: int = 0
+    masters_cents: int = 0
+    fees_cents: int = 0
+    state_hash: str = ""
+    chain_head: str = ""
+    last_ts: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """For people: name and value."""
+        rate = f"{self.commands / self.seconds:,.0f} a second" if self.seconds else ""
+        return [
+            ("commands re-executed", f"{self.commands:,}  ({rate})"),
+            ("last stamp", iso_ms(self.last_ts) if self.last_ts else "-"),
+            ("orders / trades", f"{self.orders:,} / {self.trades:,}"),
+            ("windows resolved / void", f"{self.windows_resolved:,} / {self.windows_void:,}"),
+            ("granted", f"{self.granted_cents:,} ¢"),
+            ("agents + masters + fees", f"{self.agents_cents:,} + {self.masters_cents:,} + {self.fees_cents:,} ¢"),
+            ("made or lost", f"{self.agents_cents + self.masters_cents + self.fees_cents - self.granted_cents} ¢"),
+            ("tables", "equal to the journal"),
+            ("chain head", self.chain_head),
+            ("state hash", self.state_hash),
+        ]
+
+
+def audit_file(path: Path) -> Report:
+    """Audit the SQLite file at `path`. Raises AuditFailed."""
+    started = time.perf_counter()
+    uri = f"file:{str(path.resolve()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as database:
+        try:
+            # One read transaction: journal and tables are seen as they were at one commit.
+            database.execute("BEGIN")
+            report = _audit(database)
+        except sqlite3.DatabaseError as error:
+            raise AuditFailed(0, f"the database cannot be read: {error}") from error
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _audit(database: sqlite3.Connection) -> Report:
+    report = Report()
+    state = new_state()
+    with closing(rebuild.rebuild(_executed(database, state, report))) as scratch:
+        difference = rebuild.diff(scratch.execute, database.execute)
+    if difference is not None:
+        where = f"table {difference.table}, row {difference.key}, column {difference.column or '(the whole row)'}"
+        raise AuditFailed(difference.seq or 0, f"{where}: journal {difference.expected!r}, table {difference.found!r}")
+    if state.settings is not None:
+        _check(state, state.seq)
+        report.state_hash = state_hash(state)
+    report.granted_cents = state.granted_cents
+    report.agents_cents = sum(agent.cash for agent in state.agents.values())
+    report.masters_cents = sum(account.cash for account in state.accounts.values())
+    report.fees_cents = state.fees_cents
+    return report
+
+
+def _rows(database: sqlite3.Connection) -> Iterator[Row]:
+    """All rows, verified link by link."""
+    head = EMPTY_HEAD
+    for fields in database.execute("SELECT seq, ts, command, events, hash FROM journal ORDER BY seq"):
+        row = Row(*fields)
+        try:
+            head = verify([row], head)
+        except JournalDamaged as damage:
+            raise AuditFailed(damage.seq, damage.why) from None
+        yield row
+
+
+def _executed(
+    database: sqlite3.Connection, state: State, report: Report
+) -> Iterator[tuple[int, int, Command, list[Event]]]:
+    """Every command with its events, after re-executing it and comparing the bytes."""
+    head = EMPTY_HEAD
+    for row in _rows(database):
+        try:
+            command, events = codec.decode_command(row.command), codec.decode_events(row.events)
+        except msgspec.MsgspecError as error:
+            raise AuditFailed(row.seq, f"not readable by this version: {error}") from None
+        if isinstance(command, Configure) and command.engine_version != ENGINE_VERSION:
+            raise AuditFailed(row.seq, f"written by engine {command.engine_version}; this is engine {ENGINE_VERSION}")
+        try:
+            done = apply(state, command, row.seq, row.ts)
+        except Exception as error:
+            raise AuditFailed(row.seq, f"cannot be re-executed: {type(error).__name__}: {error}") from error
+        if codec.encode_events(done) != row.events:
+            raise AuditFailed(row.seq, "re-executing it gives other events")
+        _count(report, events)
+        if row.seq % CHECK_EVERY == 0 or any(isinstance(event, MarketResolved) for event in events):
+            _check(state, row.seq)
+        head = Head(row.seq, row.ts, row.hash)
+        yield row.seq, row.ts, command, events
+    report.commands, report.last_ts, report.chain_head = head.seq, head.ts, head.hash.hex()
+
+
+def _check(state: State, seq: int) -> None:
+    try:
+        invariants.check(state)
+    except AssertionError as error:
+        raise AuditFailed(seq, f"an invariant is broken: {error}") from error
+
+
+def _count(report: Report, events: list[Event]) -> None:
+    for event in events:
+        if isinstance(event, OrderPlaced):
+            report.orders += 1
+        elif isinstance(event, Traded):
+            report.trades += 1
+        elif isinstance(event, MarketResolved):
+            if event.outcome == "VOID":
+                report.windows_void += 1
+            else:
+                report.windows_resolved += 1
