@@ -111,8 +111,7 @@ def walk(
                 if stp == CANCEL_BOTH:
                     plan.own.append(maker)
                 plan.stopped = True
-                plan.left = left
-                return plan
+                break
             take = maker.remaining
             if overlay is not None:
                 take = overlay.available(market, maker)
@@ -128,6 +127,8 @@ def walk(
             left -= take
             if not left:
                 break
+        if plan.stopped:
+            break
         mask ^= 1 << level
     plan.left = left
     if other == SELL:
