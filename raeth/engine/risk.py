@@ -56,7 +56,7 @@ def reference_price(state: State, market: Market, spec: OrderSpec, ts: int) -> D
     """Link 3: a MARKET order needs a reference price that is young enough."""
     if spec.type != MARKET:
         return None
-    if state.reference_price is not None and ts - state.reference_ts <= market.settings.reference_max_age_ms:
+    if state.reference_price is not None and ts - state.reference_ts < market.settings.reference_max_age_ms:
         return None
     return "NO_REFERENCE_PRICE", {"retry_after_ms": 1_000}
 
