@@ -221,16 +221,17 @@ def amend_order(state: State, agent: Agent, command: cmd.AmendOrder, ts: int, ou
     assert order.price is not None
     price = order.price if command.price is None else command.price
     qty = order.qty if command.qty is None else command.qty
+    decrease = price == order.price and qty < order.qty
+    if state.frozen and not decrease:
+        out.append(ev.Refused("EXCHANGE_FROZEN"))
+        return
     if qty <= order.filled:
         out.append(ev.Refused("AMEND_CONFLICT", {"filled_qty": order.filled}))
         return
     market = state.markets[order.market]
     position = market.positions[agent.id]
-    if price == order.price and qty < order.qty:
+    if decrease:
         shrink(state, market, position, order, order.qty - qty, "AMEND", ts, out)
-        return
-    if state.frozen:
-        out.append(ev.Refused("EXCHANGE_FROZEN"))
         return
     spec = cmd.OrderSpec(
         order.market,
