@@ -288,11 +288,12 @@ class Sequencer:
     async def _commit_batch(self, batch: list[_Item]) -> None:
         """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish."""
         wanted = [(key.owner, key.key) for item in batch for key in item.keys]
-        begun = await self._begin(wanted)
         started = time.perf_counter()
-        self._committing = asyncio.get_running_loop().create_future()
         try:
-            rows, keys, writes, facts = self._apply_batch(batch, begun)
+            begun = await self._begin(wanted)
+            ts = self._stamp(begun)
+            self._committing = asyncio.get_running_loop().create_future()
+            rows, keys, writes, facts = self._apply_batch(batch, begun, ts)
             if rows or writes:
                 await self.journal.commit(rows, keys, writes)
             else:
@@ -300,14 +301,15 @@ class Sequencer:
             if rows:
                 self._head = head_of(rows[-1])
         except BaseException:
-            # Memory may be ahead of the journal: nobody may read it until it has been rebuilt.
-            self._valid = False
+            # From the first apply on memory may be ahead of the journal: nobody may read it until it has been rebuilt.
+            self._valid = self._valid and self._committing is None
             with contextlib.suppress(JournalUnavailable):
                 await self.journal.rollback()
             raise
         finally:
             committing, self._committing = self._committing, None
-            committing.set_result(None)
+            if committing is not None:
+                committing.set_result(None)
         self.health.commits += 1
         self.health.commands += len(rows)
         self.health.commit_seconds += time.perf_counter() - started
@@ -346,14 +348,13 @@ class Sequencer:
         return Committed(row.seq, row.ts, command, events)
 
     def _apply_batch(
-        self, batch: list[_Item], begun: Begun
+        self, batch: list[_Item], begun: Begun, ts: int
     ) -> tuple[list[Row], list[Key], list[Write], list[Committed]]:
         rows: list[Row] = []
         keys: list[Key] = []
         private: list[Write] = []
         facts: list[Committed] = []
         known = dict(begun.hits)
-        ts = self._stamp(begun)
         head = self._head
         for item in batch:
             command = item.command

@@ -138,12 +138,12 @@ def admin_token(settings: Settings) -> tuple[str, Path | None]:
 
 
 async def venue_clock(settings: Settings, journal: SqliteJournal) -> tuple[Clock, int | None]:
-    """Real time, or recorded time from the first record on, or from where the journal stopped."""
+    """Real time, or recorded time from the first record on, or from where the journal stopped. Creates the journal."""
+    head = await journal.open()
+    await journal.close()
     kind, _, file = settings.reference.source.partition(":")
     if kind != "replay":
         return RealClock(), None
-    head = await journal.open()
-    await journal.close()
     start_ms = head.ts or await asyncio.to_thread(first_ts_ms, file)
     return ReplayClock(start_ms, settings.speed), start_ms
 
@@ -165,7 +165,6 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
             f"the rules differ from those in force ({differ}); start with --adopt-config to put the new ones in force "
             "from the next listed window on"
         ) from None
-    await asyncio.to_thread(upgrade, sqlite_url(database))
     store = Store(sqlite_url(database))
     pepper = await _pepper(sequencer, store)
     token, token_path = admin_token(settings)
@@ -192,7 +191,8 @@ def _source(settings: Settings, clock: Clock, start_ms: int | None, last_price: 
 
 async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Clock, adopt: bool) -> Sequencer:
     rules = rules_of(settings)
-    # The tables take part in the journal's transactions, so they must be there before the first row.
+    # The tables take part in the journal's transactions, so they must be there before the first row; the journal has
+    # made the file by now, and would not take one that holds only other people's tables.
     await asyncio.to_thread(upgrade, sqlite_url(settings.data_dir / DATABASE))
     sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt)
     try:

@@ -7,11 +7,10 @@ Everything here changes the state and reports each change as an event. It must n
 from __future__ import annotations
 
 import heapq
-from copy import copy
 
 from raeth.engine import events as ev
 from raeth.engine.fees import maker_rebate_cents, taker_fee_cents
-from raeth.engine.ids import N_MAX, make_id
+from raeth.engine.ids import N_BITS, N_MAX
 from raeth.engine.plan import Plan, reducible
 from raeth.engine.state import Account, Agent, Market, Position, State
 from raeth.engine.types import (
@@ -29,6 +28,7 @@ from raeth.engine.types import (
     VOID,
     Fill,
     Order,
+    copy_of,
 )
 
 Events = list[ev.Event]
@@ -39,7 +39,7 @@ def new_id(state: State) -> int:
     n = state.next_n
     assert n <= N_MAX, "one command made more entities than an id can name"
     state.next_n = n + 1
-    return make_id(state.seq, n)
+    return state.seq << N_BITS | n
 
 
 def position_of(market: Market, agent: Agent) -> Position:
@@ -239,7 +239,7 @@ def shrink(
     position.relock()
     order.updated_ts = ts
     order.seq = state.seq
-    out.append(ev.OrderReduced(copy(order), was, reason))
+    out.append(ev.OrderReduced(copy_of(order), was, reason))
 
 
 def take_out(state: State, order: Order) -> tuple[Market, Position]:

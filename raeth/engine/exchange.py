@@ -12,7 +12,7 @@ from typing import Any
 from raeth.engine import accounts, operating, trading, windows
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
-from raeth.engine.plan import After, Plan, judge
+from raeth.engine.plan import After, Plan, after_plan, judge
 from raeth.engine.risk import Decline
 from raeth.engine.state import Agent, Position, State
 from raeth.engine.types import CANCEL, GTC, POST_ONLY, TRADE
@@ -104,7 +104,7 @@ def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview
     if plan is None:
         return Preview(decline, None, None, position)
     rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    return Preview(None, plan, After(market, position, spec, plan, rests, None), position)
+    return Preview(None, plan, after_plan(market, position, spec, plan, rests), position)
 
 
 _Handler = Callable[[State, Agent, Any, int, Events], None]

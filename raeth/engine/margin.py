@@ -12,7 +12,11 @@ from raeth.engine.types import PAYOUT
 
 def lock_cents(net: int, cash_flow: int, buys_cost: int, sells_cost: int) -> int:
     """The collateral in cents that a position and its resting orders need."""
-    return max(0, buys_cost - cash_flow, sells_cost - cash_flow - PAYOUT * net)
+    lock = buys_cost - cash_flow
+    if_yes = sells_cost - cash_flow - PAYOUT * net
+    if if_yes > lock:
+        lock = if_yes
+    return lock if lock > 0 else 0
 
 
 def free_after(position: Position, lock: int) -> int:

@@ -6,6 +6,8 @@ disagree. Planning changes nothing. `judge` is the whole path of an order from t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from raeth.engine import risk
 from raeth.engine.commands import OrderSpec
 from raeth.engine.fees import taker_fee_cents
@@ -147,37 +149,49 @@ def limit_level(market: Market, spec: OrderSpec) -> int:
     return min(PAYOUT, PAYOUT - best + spec.slippage_cap)
 
 
-class After:
-    """A position as it would be after a plan: for the margin test and for preview."""
+class After(NamedTuple):
+    """A position as it would be after a plan: what the margin test and preview read."""
 
-    __slots__ = ("cash_flow", "fee_cents", "free", "lock", "net", "required")
+    net: int
+    cash_flow: int
+    fee_cents: int
+    lock: int
 
-    def __init__(
-        self, market: Market, position: Position, spec: OrderSpec, plan: Plan, rests: int, replacing: Order | None
-    ) -> None:
-        side = spec.side
-        before_num = replacing.taker_num if replacing is not None else 0
-        number = before_num + plan.weight * market.settings.taker_rate_bps
-        self.fee_cents = taker_fee_cents(number) - taker_fee_cents(before_num)
-        filled = spec.qty - plan.left
-        cost = position.cost
-        costs = [cost[0], cost[1]]
+
+def after_plan(
+    market: Market, position: Position, spec: OrderSpec, plan: Plan, rests: int, replacing: Order | None = None
+) -> After:
+    """The position after `plan` with `rests` contracts of it left in the book. Changes nothing."""
+    side = spec.side
+    price = spec.price
+    buys, sells = position.cost
+    net, flow, fee = position.net, position.cash_flow, 0
+    if rests:
+        assert price is not None
         if side == BUY:
-            self.net = position.net + filled
-            self.cash_flow = position.cash_flow - plan.notional - self.fee_cents
+            buys += rests * price
         else:
-            self.net = position.net - filled
-            self.cash_flow = position.cash_flow + plan.notional - self.fee_cents
-        if rests and spec.price is not None:
-            costs[side] += rests * (spec.price if side == BUY else PAYOUT - spec.price)
-        if replacing is not None and replacing.price is not None:
-            costs[side] -= replacing.remaining * (replacing.price if side == BUY else PAYOUT - replacing.price)
-        for maker in plan.own:
-            if maker.agent == position.agent.id and maker.price is not None:
-                costs[maker.side] -= maker.remaining * (maker.price if maker.side == BUY else PAYOUT - maker.price)
-        self.lock = lock_cents(self.net, self.cash_flow, costs[0], costs[1])
-        self.required = self.lock - position.lock
-        self.free = free_after(position, self.lock)
+            sells += rests * (PAYOUT - price)
+    if plan.fills:
+        before = replacing.taker_num if replacing is not None else 0
+        fee = taker_fee_cents(before + plan.weight * market.settings.taker_rate_bps) - taker_fee_cents(before)
+        filled = spec.qty - plan.left
+        if side == BUY:
+            net += filled
+            flow -= plan.notional + fee
+        else:
+            net -= filled
+            flow += plan.notional - fee
+    gone = [maker for maker in plan.own if maker.agent == position.agent.id]
+    if replacing is not None:
+        gone.append(replacing)
+    for order in gone:
+        assert order.price is not None
+        if order.side == BUY:
+            buys -= order.remaining * order.price
+        else:
+            sells -= order.remaining * (PAYOUT - order.price)
+    return After(net, flow, fee, lock_cents(net, flow, buys, sells))
 
 
 def judge(
@@ -261,15 +275,16 @@ def _match(
         plan = Plan(spec.qty)
     else:
         plan = walk(market, account, spec.side, limit, spec.qty, spec.stp, overlay)
-        decline = _unfilled(spec, plan)
-        if decline is not None:
-            return decline, None
+        if plan.left and (tif == FOK or spec.type == MARKET):
+            decline = _unfilled(spec, plan)
+            if decline is not None:
+                return decline, None
     if overlay is not None:
         return None, plan
     rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    after = After(market, position, spec, plan, rests, replacing)
-    if after.free < 0:
-        return _too_dear(market, position, spec, replacing, after), None
+    lock = after_plan(market, position, spec, plan, rests, replacing).lock
+    if free_after(position, lock) < 0:
+        return _too_dear(market, position, spec, replacing, lock), None
     if rests and replacing is None:
         ended = sum(1 for maker in plan.own if maker.agent == position.agent.id)
         if len(position.orders) - ended >= market.settings.open_orders_per_market:
@@ -293,7 +308,7 @@ def _unfilled(spec: OrderSpec, plan: Plan) -> Decline | None:
     return None
 
 
-def _too_dear(market: Market, position: Position, spec: OrderSpec, replacing: Order | None, after: After) -> Decline:
+def _too_dear(market: Market, position: Position, spec: OrderSpec, replacing: Order | None, lock: int) -> Decline:
     """INSUFFICIENT_MARGIN with its repair: the largest quantity of the same order that the free cash carries."""
     low, high = 0, spec.qty
     while high - low > 1:
@@ -303,7 +318,8 @@ def _too_dear(market: Market, position: Position, spec: OrderSpec, replacing: Or
         else:
             high = middle
     agent = position.agent
-    return "INSUFFICIENT_MARGIN", {"required_cents": after.required, "free_cash_cents": agent.free, "max_qty": low}
+    required = lock - position.lock
+    return "INSUFFICIENT_MARGIN", {"required_cents": required, "free_cash_cents": agent.free, "max_qty": low}
 
 
 def affordable(market: Market, position: Position, spec: OrderSpec, qty: int, replacing: Order | None) -> bool:
@@ -311,4 +327,4 @@ def affordable(market: Market, position: Position, spec: OrderSpec, qty: int, re
     smaller = OrderSpec(spec.market, spec.side, spec.type, spec.tif, spec.price, qty)
     plan = walk(market, position.agent.account.id, spec.side, limit_level(market, spec), qty, spec.stp)
     rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    return After(market, position, smaller, plan, rests, replacing).free >= 0
+    return free_after(position, after_plan(market, position, smaller, plan, rests, replacing).lock) >= 0

@@ -22,19 +22,19 @@ def fat_finger(market: Market, spec: OrderSpec) -> Decline | None:
     """Link 1: too many contracts, too much notional, or a price far beyond the mark."""
     rules = market.settings
     price = spec.price
-    largest = rules.max_order_qty
-    if price is not None:
-        largest = min(largest, rules.max_order_notional_cents // price)
-    if spec.qty > largest:
+    if spec.qty > rules.max_order_qty or (price is not None and spec.qty * price > rules.max_order_notional_cents):
+        largest = rules.max_order_qty
+        if price is not None:
+            largest = min(largest, rules.max_order_notional_cents // price)
         return "FAT_FINGER", {"max_qty": largest}
     mark = market.mark()
     if price is None or mark is None:
         return None
     # A SELL is judged as the purchase of NO that it is: both the price and the mark by their complements.
     level, mark_level = (price, mark) if spec.side == BUY else (PAYOUT - price, PAYOUT - mark)
-    bound = max(mark_level + rules.fat_finger_distance, mark_level * rules.fat_finger_multiple)
-    if level <= bound:
+    if level <= mark_level + rules.fat_finger_distance or level <= mark_level * rules.fat_finger_multiple:
         return None
+    bound = max(mark_level + rules.fat_finger_distance, mark_level * rules.fat_finger_multiple)
     if spec.side == BUY:
         return "FAT_FINGER", {"mark_price": mark, "price_min": PRICE_MIN, "price_max": bound}
     return "FAT_FINGER", {"mark_price": mark, "price_min": PAYOUT - bound, "price_max": PRICE_MAX}
@@ -46,9 +46,9 @@ def position_cap(market: Market, spec: OrderSpec, net: int, resting: int) -> Dec
     # Mirrored for a SELL, so that buying more is always "up".
     up = net if spec.side == BUY else -net
     worst = up + resting + spec.qty
-    allowed = max(cap, abs(up))
-    if -allowed <= worst <= allowed:
+    if -cap <= worst <= cap or abs(worst) <= abs(up):
         return None
+    allowed = max(cap, abs(up))
     return "POSITION_CAP", {"position_cap": cap, "max_qty": max(0, allowed - up - resting)}
 
 

@@ -5,8 +5,6 @@ Each reads the state, lets `plan.judge` decide, and lets `clearing` do it. A dec
 
 from __future__ import annotations
 
-from copy import copy
-
 import msgspec
 
 from raeth.engine import commands as cmd
@@ -26,6 +24,7 @@ from raeth.engine.types import (
     POST_ONLY,
     SELL,
     Order,
+    copy_of,
 )
 
 
@@ -73,7 +72,7 @@ def place(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, out: Events,
         return order
     assert plan is not None
     execute(state, market, position, order, plan, ts, out)
-    out.append(ev.OrderPlaced(copy(order) if order.remaining else order))
+    out.append(ev.OrderPlaced(copy_of(order) if order.remaining else order))
     return order
 
 
@@ -196,7 +195,7 @@ def put_quotes(state: State, agent: Agent, command: cmd.PutQuotes, ts: int, out:
             command.market,
             command.quote_id,
             tuple(results[(side, price)] for side, price, _ in wanted),
-            tuple(copy(order) for order in kept),
+            tuple(copy_of(order) for order in kept),
         )
     )
 
@@ -246,7 +245,7 @@ def amend_order(state: State, agent: Agent, command: cmd.AmendOrder, ts: int, ou
     decline, plan = judge(state, market, position, spec, ts, replacing=order)
     if decline is not None:
         risk.note_decline(market, position, order.side, decline[0], ts)
-        out.append(ev.AmendRejected(copy(order), decline[0], decline[1]))
+        out.append(ev.AmendRejected(copy_of(order), decline[0], decline[1]))
         return
     assert plan is not None
     was_price, was_remaining, fills_before = order.price, order.remaining, len(order.fills)
@@ -255,7 +254,7 @@ def amend_order(state: State, agent: Agent, command: cmd.AmendOrder, ts: int, ou
     order.qty = qty
     order.remaining = qty - order.filled
     execute(state, market, position, order, plan, ts, out)
-    out.append(ev.OrderAmended(copy(order), was_price, was_remaining, fills_before))
+    out.append(ev.OrderAmended(copy_of(order), was_price, was_remaining, fills_before))
 
 
 def cancel_order(state: State, agent: Agent, command: cmd.CancelOrder, ts: int, out: Events) -> None:

@@ -6,6 +6,7 @@ milliseconds since the Unix epoch. Structs encode as JSON arrays, so a field may
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -131,6 +132,10 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     reject_details: Details | None = None
     cancel_reason: str | None = None
     fills: tuple[Fill, ...] = ()
+
+
+copy_of: Callable[[Order], Order] = Order.__copy__  # type: ignore[attr-defined]
+"""A copy that later changes of the order do not reach. Half the price of `copy.copy`, and every order needs one."""
 
 
 class Input(msgspec.Struct, array_like=True, frozen=True):
