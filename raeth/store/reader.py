@@ -5,14 +5,13 @@ Must not know any table. Reads never wait for the writer and see only what is co
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Executable, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 CONNECTIONS: Final = 4
 """Reads at once; on SQLite each is a thread."""
@@ -39,9 +38,18 @@ class Reader:
 
     def __init__(self, url: str | URL) -> None:
         address = make_url(url)
-        self._sqlite = address.get_backend_name() == "sqlite"
-        self._engine = create_async_engine(address, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=WAIT_S)
-        if self._sqlite:
+        # Each statement is its own transaction; a read that were left open would sit on an old moment, and the
+        # roll-backs that could end it cost a hop each.
+        self._engine = create_async_engine(
+            address,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_reset_on_return=None,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=WAIT_S,
+        )
+        if address.get_backend_name() == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _read_only)
 
     async def close(self) -> None:
@@ -55,18 +63,8 @@ class Reader:
         async with self._engine.connect() as connection:
             return (await connection.execute(statement)).first()
 
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """A connection on which all statements see the same moment."""
-        async with self._engine.connect() as connection:
-            await connection.exec_driver_sql(
-                "BEGIN" if self._sqlite else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-            )
-            yield connection
-
 
 def _read_only(connection: Any, _record: Any) -> None:
-    # Without this the driver opens transactions of its own, and a read could sit on an old moment.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only = ON")

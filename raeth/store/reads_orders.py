@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from raeth.engine.ids import N_BITS
+from raeth.engine.ids import N_BITS, seq_of
 from raeth.engine.types import RESOLVED, VOID, Details, Fill, Order
 from raeth.store.cursors import Keyset
 from raeth.store.reader import LIMIT_MAX, SCAN_ROWS, Reader, Row
@@ -31,7 +31,7 @@ class OrderReads(Reader):
 
     async def get_order(self, order_id: int) -> Order | None:
         """An order, whoever it belongs to."""
-        async with self._snapshot() as connection:
+        async with self._engine.connect() as connection:
             found = await _orders(connection, select(ORDERS).where(ORDERS.c.id == order_id))
         return found[0] if found else None
 
@@ -63,7 +63,7 @@ class OrderReads(Reader):
             filters.append(ORDERS.c.market == market)
         if statuses is not None:
             filters.append(ORDERS.c.status.in_(statuses))
-        async with self._snapshot() as connection:
+        async with self._engine.connect() as connection:
             floor = None
             if client_order_id is not None:
                 filters.append(ORDERS.c.client_order_id == client_order_id)
@@ -87,7 +87,7 @@ class OrderReads(Reader):
         span = [FILLS.c.agent == agent]
         if before is not None:
             span.append(key < before[0])
-        async with self._snapshot() as connection:
+        async with self._engine.connect() as connection:
             floor = None
             filters: list[ColumnElement[bool]] = []
             if market is not None:
@@ -151,8 +151,9 @@ async def _life(connection: AsyncConnection, market: int, key: ColumnElement[int
 
 async def _orders(connection: AsyncConnection, statement: Select[Any]) -> list[Order]:
     rows = (await connection.execute(statement)).all()
-    fills = await _fills(connection, [row[0] for row in rows if row.filled])
-    return [_order(row, fills.get(row[0], ())) for row in rows]
+    fills = await _fills(connection, [row.id for row in rows if row.filled])
+    # The order may have traded again since its row was read: `seq` says up to where the row knows.
+    return [_order(row, tuple(f for f in fills.get(row.id, ()) if seq_of(f.trade_id) <= row.seq)) for row in rows]
 
 
 def _order(row: Row, fills: tuple[Fill, ...]) -> Order:

@@ -1,0 +1,75 @@
+"""A venue's journal for the store's tests, and the plain ways to put it into tables and look at them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from raeth.engine import commands as cmd
+from raeth.engine.exchange import apply, new_state
+from raeth.engine.state import State
+from raeth.store.migrate import upgrade
+from raeth.store.projector import Projector
+from raeth.store.reader import sqlite_url
+from raeth.store.rebuild import Journaled
+from raeth.store.tables import DERIVED
+from tests.engine.workloads import generate
+
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+@cache
+def history(seed: int = 7, steps: int = 900) -> tuple[list[Journaled], State]:
+    """A busy venue: what its engine did to a seeded workload, and the state it ended in. Do not change either."""
+    *_, (pair, _step, _outcome) = generate(seed, steps)
+    commands: list[tuple[int, cmd.Command]] = list(pair.journal)
+    last = commands[-1][0]
+    commands += [
+        (last, cmd.Broadcast("ops", "back at noon")),
+        (last, cmd.AdminRevokeKey("ops", "nobody", None)),
+    ]
+    state = new_state()
+    journal = [(seq, ts, c, apply(state, c, seq, ts)) for seq, (ts, c) in enumerate(commands, 1)]
+    return journal, state
+
+
+def new_database(path: Path) -> Path:
+    upgrade(sqlite_url(path))
+    return path
+
+
+def project(path: Path, journal: Sequence[Journaled], cuts: Iterable[int]) -> None:
+    """Write the journal's tables in batches that end at each of `cuts`, and at its end."""
+    projector = Projector()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
+    start = 0
+    for end in [*sorted(set(cuts)), len(journal)]:
+        for row in journal[start:end]:
+            projector.add(*row)
+        start = end
+        connection.execute("BEGIN")
+        for sql, rows in projector.take():
+            connection.executemany(sql, rows)
+        connection.execute("COMMIT")
+    connection.close()
+
+
+def tables(path: Path) -> Tables:
+    """Every derived table, in the order of its key."""
+    connection = sqlite3.connect(path)
+    found = {}
+    for table in DERIVED:
+        keys = ", ".join(column.name for column in table.primary_key)
+        names = ", ".join(table.columns.keys())
+        found[table.name] = connection.execute(f"SELECT {names} FROM {table.name} ORDER BY {keys}").fetchall()
+    connection.close()
+    return found
+
+
+def row_dicts(path: Path, name: str) -> list[dict[str, Any]]:
+    names = next(table for table in DERIVED if table.name == name).columns.keys()
+    return [dict(zip(names, row, strict=True)) for row in tables(path)[name]]
