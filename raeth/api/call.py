@@ -6,6 +6,7 @@ functions that it can document. This module must not know how credentials are ch
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,11 @@ from raeth.engine.events import Refused
 from raeth.engine.ids import from_uuid, to_uuid
 from raeth.engine.state import Account, Agent, Key, State
 from raeth.errors import Code, RaethError
-from raeth.journal.base import Write
 
 if TYPE_CHECKING:
     from raeth.api.budgets import Meter
     from raeth.api.venue import Venue
-    from raeth.sequencer import IdemKey, Outcome
+    from raeth.sequencer import IdemKey, Outcome, Writes
 
 ANONYMOUS = "anonymous"
 AGENT = "agent"
@@ -34,10 +34,13 @@ OPERATOR = "operator"
 class Call(Request):
     """A request that was let in. What is None was not shown, or the route does not ask for it."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, venue: Venue, request_id: str) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, venue: Venue) -> None:
         super().__init__(scope, receive, send)
+        self.raw_send = send
+        self.started = time.perf_counter()
         self.venue = venue
-        self.request_id = request_id
+        self.request_id: str = scope["raeth.request_id"]
+        self.raw_headers: dict[bytes, bytes] = scope["raeth.headers"]
         self.actor: str = ANONYMOUS
         """`anonymous`, `agent`, `owner` or `operator`."""
         self.agent: Agent | None = None
@@ -50,6 +53,20 @@ class Call(Request):
         """The budget this request drew on; its numbers become the X-RateLimit headers."""
         self.session_hash: str | None = None
         """Of the owner's session, so that it can be ended."""
+        self.must_close = False
+        """The connection is no longer in step: part of the body was not read."""
+        self.allowed_methods: tuple[str, ...] = ()
+        """For a 404: what the path would answer to."""
+
+    @property
+    def is_api(self) -> bool:
+        path: str = self.scope["path"]
+        return path.startswith("/api/")
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from; a forwarded address counts only from a trusted proxy."""
+        return self.venue.door.address_of(self)
 
     # ---- who ----
 
@@ -85,7 +102,7 @@ class Call(Request):
         sequencer = self.venue.sequencer
         return sequencer.settled_now() or await sequencer.settled()
 
-    async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Sequence[Write] = ()) -> Outcome:
+    async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Do it; durable on return. Raises what the engine refused, IDEMPOTENCY_CONFLICT or SERVICE_DEGRADED."""
         outcome = await self.venue.sequencer.submit(command, keys, writes)
         refused = outcome.refused()
@@ -99,9 +116,7 @@ class Call(Request):
         if "wallet" in details:
             wallet = details["wallet"]
             details["wallet"] = "master" if wallet == self.account_id else self.uuid(wallet)
-        for name in details:
-            if name.endswith("_at"):
-                details[name] = iso_ms(details[name])
+        details.update({name: iso_ms(value) for name, value in details.items() if name.endswith("_at")})
         wait_ms = details.get("retry_after_ms")
         retry_after_ms = None if wait_ms is None else int(wait_ms / self.venue.clock.speed)
         return RaethError(Code(refused.code), details=details or None, retry_after_ms=retry_after_ms)
@@ -114,7 +129,9 @@ class Call(Request):
 
     def entity(self, text: str) -> int | None:
         """The engine id behind a public one; None when this venue cannot have made it."""
-        return from_uuid(self.venue.sequencer.state.born, text)
+        entity_id = from_uuid(self.venue.sequencer.state.born, text)
+        # 0 is nobody's, and what does not fit 63 bits fits neither the journal nor a table.
+        return entity_id if entity_id and entity_id < 1 << 63 else None
 
 
 class Answer:

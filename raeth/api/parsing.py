@@ -96,14 +96,15 @@ class BodyReader:
             raise refusal(error) from None
 
     async def _read(self, call: Call) -> bytes:
-        for name, value in call.scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or len(value) > 18 or int(value) > self._max_bytes):
-                await self._drain(call)
-                raise RaethError(Code.BODY_TOO_LARGE)
+        length = call.raw_headers.get(b"content-length")
+        if length is not None and not (length.isdigit() and len(length) < 19 and int(length) <= self._max_bytes):
+            await self._drain(call)
+            raise RaethError(Code.BODY_TOO_LARGE)
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._collect(call)
         except TimeoutError:
+            call.must_close = True
             raise bad_request("", "the body did not arrive in time", "body_timeout") from None
 
     async def _collect(self, call: Call) -> bytes:
@@ -128,7 +129,8 @@ class BodyReader:
 
     async def _drain(self, call: Call) -> None:
         """Most clients read the answer only after they have sent everything."""
-        if any(name == b"expect" for name, _ in call.scope["headers"]):
+        call.must_close = True
+        if b"expect" in call.raw_headers:
             return  # waiting for permission to send: the answer is the refusal
         left = DRAIN_BYTES
         try:

@@ -10,8 +10,9 @@ because they cost more than the order itself. This module must not know any sing
                  summary="Place an order", response_model=OrderView, declines=[Code.FAT_FINGER])
     async def place_order(call: Call, body: OrderRequest) -> Any: ...
 
-An endpoint's parameters are `call: Call`, at most one pydantic model (the body, optional when it has a default), at most
-one `Annotated[Model, Query()]`, and one `str` for each name in the path. It returns JSON content, `Answer` or `Response`.
+An endpoint's parameters are `call: Call`, at most one pydantic model (the body, optional when it has a default), at
+most one `Annotated[Model, Query()]`, and one `str` for each name in the path. It returns JSON content, `Answer` or
+`Response`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from raeth.api import answers
+from raeth.api import answers, openapi
+from raeth.api.access import Access, Budget
+from raeth.api.budgets import GATED
 from raeth.api.call import Call
 from raeth.api.parsing import BodyReader, QueryReader, reject_query
 from raeth.errors import Code
@@ -39,43 +42,7 @@ if TYPE_CHECKING:
 
 API: Final = "/api/v1"
 
-
-class Access(Enum):
-    """Who may make a call. Every route carries one, so that a test can walk all of them."""
-
-    PUBLIC = "public"
-    """Anybody; credentials are not looked at."""
-    OPTIONAL_AGENT = "optional_agent"
-    """Anybody; an agent's key draws on the agent's budget and may add to the answer. A bad key is still a 401."""
-    AGENT_READ = "agent_read"
-    """An API key with scope `read`."""
-    AGENT_TRADE = "agent_trade"
-    """An API key with scope `trade`, of an agent that is not suspended."""
-    AGENT_CANCEL = "agent_cancel"
-    """An API key with scope `trade` or `cancel`."""
-    AGENT_ANY = "agent_any"
-    """Any API key, whatever its scopes."""
-    AGENT_OR_OWNER = "agent_or_owner"
-    """An API key with scope `read`, or the owner's session with `?agent_id=`; `call.agent` is set either way."""
-    OWNER = "owner"
-    """The session of a person or parent program."""
-    OPERATOR = "operator"
-    """The admin token."""
-
-
-class Budget(Enum):
-    """What a call draws on (contract, section 12)."""
-
-    NONE = "none"
-    READ = "read"
-    WRITE = "write"
-    CANCEL = "cancel"
-    SIGNUP = "signup"
-    """Signups: per address and minute, and per address and day."""
-    LOGIN = "login"
-    """Logins: the same minute's budget as signups."""
-    FAUCET = "faucet"
-    """A write of the agent, and a claim of the address."""
+__all__ = ["API", "Access", "Budget", "Declared", "Plan", "VenueRoute", "VenueRouter"]
 
 
 Endpoint = Callable[..., Awaitable[Any]]
@@ -204,7 +171,8 @@ def plan_of(declared: Declared) -> Plan:
 class VenueRoute(APIRoute):
     """One call, documented by FastAPI and run by us."""
 
-    def __init__(self, declared: Declared, venue: Venue, **documented: Any) -> None:
+    def __init__(self, declared: Declared, venue: Venue) -> None:
+        plan = plan_of(declared)
         super().__init__(
             declared.path,
             declared.endpoint,
@@ -216,17 +184,17 @@ class VenueRoute(APIRoute):
             name=declared.name,
             operation_id=declared.name,
             include_in_schema=declared.in_schema,
-            **documented,
+            **openapi.documented(declared, plan),
         )
         self.declared = declared
         self.access = declared.access
         self.budget = declared.budget
         self.venue = venue
         self.tally = venue.metrics.tally(declared.name)
-        self._endpoint = declared.endpoint
-        self._status = declared.status_code
-        plan = plan_of(declared)
-        self._call, self._body, self._query, self._path = plan.call, plan.body, plan.query, plan.path
+        self.is_static = not plan.path
+        self._gated = declared.budget in GATED
+        self._plan = plan
+        self._is_api = declared.path.startswith(API)
         limits = venue.settings.limits
         self._read_body = (
             BodyReader(plan.body_model, plan.body_default, limits.body_bytes, limits.body_deadline_ms)
@@ -234,38 +202,42 @@ class VenueRoute(APIRoute):
             else None
         )
         self._read_query = QueryReader(plan.query_model) if plan.query_model is not None else None
-        self._refuse_query = plan.query_model is None and declared.path.startswith(API)
         self.app = self.run
-        self.is_static = not plan.path
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Another method on the same path is no match at all: it ends as the 404 of any unknown call."""
+        match, child = super().matches(scope)
+        return (Match.NONE, {}) if match is Match.PARTIAL else (match, child)
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Judge the request and answer it, whatever happens. The envelope has put `raeth.request_id` into the scope."""
-        call = Call(scope, receive, send, self.venue, scope["raeth.request_id"])
+        """Judge a request and answer it, whatever happens. The envelope has prepared the scope."""
+        call = Call(scope, receive, send, self.venue)
         try:
-            answer = await self._judged(call)
+            answer = await self._judge(call)
         except Exception as error:
             await answers.send_error(call, error, self.tally)
-            return
-        await answers.send_answer(call, answer, self._status, self.tally)
+        else:
+            await answers.send_answer(call, answer, self.declared.status_code, self.tally)
 
-    async def _judged(self, call: Call) -> Any:
-        door = self.venue.door
-        admitted = door.admit_now(call, self.access)
-        if not admitted:
-            await door.admit(call, self.access)
-        self.venue.budgets.spend(call, self.access, self.budget)
-        arguments: dict[str, Any] = {}
-        if self._path:
-            arguments.update(call.scope["path_params"])
-        query = call.scope["query_string"]
+    async def _judge(self, call: Call) -> Any:
+        """Credential, budget, schema, endpoint: the order of contract section 3."""
+        venue, plan = self.venue, self._plan
+        if not venue.door.admit_now(call, self.access):
+            await venue.door.admit(call, self.access)
+        if self._gated:
+            await venue.budgets.enter(call, self.budget)
+        elif self.budget is not Budget.NONE:
+            venue.budgets.spend(call, self.budget)
+        query: bytes = call.scope["query_string"]
         if self.access is Access.AGENT_OR_OWNER:
-            query = await door.choose_agent(call, query)
-        if self._read_query is not None:
-            arguments[self._query] = self._read_query(query)  # type: ignore[index]
-        elif query and self._refuse_query:
+            query = await venue.door.choose_agent(call, query)
+        arguments: dict[str, Any] = dict(call.scope["path_params"]) if plan.path else {}
+        if plan.query is not None and self._read_query is not None:
+            arguments[plan.query] = self._read_query(query)
+        elif query and self._is_api:
             reject_query(query)
-        if self._read_body is not None:
-            arguments[self._body] = await self._read_body(call)  # type: ignore[index]
-        if self._call is not None:
-            arguments[self._call] = call
-        return await self._endpoint(**arguments)
+        if plan.body is not None and self._read_body is not None:
+            arguments[plan.body] = await self._read_body(call)
+        if plan.call is not None:
+            arguments[plan.call] = call
+        return await self.declared.endpoint(**arguments)

@@ -1,0 +1,137 @@
+"""The one place where an answer, good or bad, becomes bytes and headers.
+
+Every response carries X-Request-ID and the security headers; every `/api` response carries the X-RateLimit headers.
+Errors have one flat body, and an unexpected exception becomes INTERNAL_ERROR with nothing of the request in it. Must
+not know any single call.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from raeth.api.call import Answer, Call
+from raeth.errors import Code, RaethError
+
+log = structlog.get_logger("raeth.api")
+
+Header = tuple[bytes, bytes]
+
+LATENCY_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+SECURITY: Final[tuple[Header, ...]] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""On every response. JSON is never framed, sniffed or kept."""
+
+PAGE_POLICY: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+"""For the pages for people: no script, no other host."""
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class Tally:
+    """Counts of one call by status, and how long it took. Plain numbers: metrics read them when they are asked."""
+
+    __slots__ = ("buckets", "seconds", "statuses")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+        self.buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.seconds = 0.0
+
+    def note(self, status: int, seconds: float) -> None:
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self.seconds += seconds
+
+
+def page(html: str) -> Answer:
+    """A self-contained page for people."""
+    return Answer(html.encode(), headers=PAGE_POLICY, media_type="text/html; charset=utf-8")
+
+
+async def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> None:
+    """Send what an endpoint returned: JSON content, an `Answer`, or a Starlette `Response`."""
+    headers: Mapping[str, str] | None = None
+    media_type = b"application/json"
+    if isinstance(answer, Answer):
+        status, headers, media_type = answer.status, answer.headers, answer.media_type.encode("latin-1")
+        body = answer.content if isinstance(answer.content, bytes) else encode(answer.content)
+    elif isinstance(answer, Response):
+        answer.raw_headers.extend(_common(call))
+        tally.note(answer.status_code, time.perf_counter() - call.started)
+        await answer(call.scope, call.receive, call.raw_send)
+        return
+    else:
+        body = answer if isinstance(answer, bytes) else encode(answer)
+    await _send(call, status, body, media_type, headers, tally)
+
+
+async def send_error(call: Call, error: Exception, tally: Tally) -> None:
+    """Send the flat body of a refusal; anything that is not one is our bug, and a 500."""
+    if isinstance(error, ClientDisconnect):
+        return
+    refusal = error if isinstance(error, RaethError) else _unexpected(call, error)
+    headers = refusal.headers()
+    if refusal.http == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif refusal.code is Code.NOT_FOUND and call.allowed_methods:
+        headers["Allow"] = ", ".join(call.allowed_methods)
+    if call.must_close:
+        headers["Connection"] = "close"
+    if call.meter is None and call.is_api:
+        call.meter = call.venue.budgets.of_address(call)
+    await _send(call, refusal.http, encode(refusal.body(call.request_id)), b"application/json", headers, tally)
+
+
+def _unexpected(call: Call, error: Exception) -> RaethError:
+    # The message of an exception may quote the request; where it happened and what kind it was does not.
+    log.error(
+        "unexpected error",
+        request_id=call.request_id,
+        kind=type(error).__name__,
+        why=str(error) if isinstance(error, AssertionError) else None,
+        where="".join(traceback.format_tb(error.__traceback__)),
+    )
+    return RaethError(Code.INTERNAL_ERROR)
+
+
+def _common(call: Call) -> list[Header]:
+    headers: list[Header] = [(b"x-request-id", call.request_id.encode()), *SECURITY]
+    if call.meter is not None and call.is_api:
+        headers += call.meter.headers()
+    return headers
+
+
+async def _send(
+    call: Call, status: int, body: bytes, media_type: bytes, extra: Mapping[str, str] | None, tally: Tally
+) -> None:
+    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *_common(call)]
+    if extra:
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in extra.items()]
+    seconds = time.perf_counter() - call.started
+    tally.note(status, seconds)
+    await call.raw_send({"type": "http.response.start", "status": status, "headers": headers})
+    await call.raw_send({"type": "http.response.body", "body": body})
+    if call.venue.logs_access:
+        log.debug(
+            "request",
+            request_id=call.request_id,
+            method=call.scope["method"],
+            path=call.scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 3),
+            actor=call.actor,
+        )

@@ -1,0 +1,98 @@
+"""The outermost layer: names every request, finds its route, and never lets anything out that is not an answer.
+
+Pure ASGI. Calls without a variable in their path are found in a dictionary and run at once; the rest goes through the
+framework's router to the same execution. Must not know credentials, budgets or any call.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from raeth.api import answers
+from raeth.api.access import Access, Budget
+from raeth.api.call import Call
+from raeth.errors import Code, RaethError
+
+if TYPE_CHECKING:
+    from raeth.api.routing import VenueRoute
+    from raeth.api.venue import Venue
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}").fullmatch
+
+
+def request_id(headers: dict[bytes, bytes]) -> str:
+    """The caller's own if it has the form, else 12 hex digits."""
+    given = headers.get(b"x-request-id")
+    return given.decode() if given is not None and _REQUEST_ID(given) else os.urandom(6).hex()
+
+
+class Envelope:
+    """`app` answers what the dictionary does not hold: paths with variables, pages, what does not exist."""
+
+    def __init__(self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute]) -> None:
+        self._app = app
+        self._venue = venue
+        self._tally = venue.metrics.tally("outside_any_route")
+        self._static = {
+            (method, route.path): route.run for route in routes if route.is_static for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path.startswith("/api/") and not path.startswith("/api/v1/"):
+            path = scope["path"] = "/api/v1" + path[4:]
+            scope["raw_path"] = path.encode("utf-8", "surrogateescape")
+        headers = scope["raeth.headers"] = dict(scope["headers"])
+        scope["raeth.request_id"] = request_id(headers)
+        run = self._static.get((scope["method"], path))
+        if run is not None:
+            await run(scope, receive, send)
+        else:
+            await self._through_framework(scope, receive, send)
+
+    async def _through_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except Exception as error:
+            if started:
+                raise
+            await answers.send_error(Call(scope, receive, send, self._venue), error, self._tally)
+
+
+class Nowhere:
+    """What answers when no route does: 404 in the envelope, after credential and budget like anything else."""
+
+    def __init__(self, venue: Venue, routes: Iterable[VenueRoute]) -> None:
+        self._venue = venue
+        self._tally = venue.metrics.tally("outside_any_route")
+        self._routes = tuple(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(scope, receive, send, self._venue)
+        path = scope["path"]
+        call.allowed_methods = tuple(
+            sorted({m for route in self._routes if route.path_regex.match(path) for m in route.methods or ()})
+        )
+        try:
+            if call.is_api:
+                if not self._venue.door.admit_now(call, Access.OPTIONAL_AGENT):
+                    await self._venue.door.admit(call, Access.OPTIONAL_AGENT)
+                self._venue.budgets.spend(call, Budget.READ)
+            raise RaethError(Code.NOT_FOUND)
+        except Exception as error:
+            await answers.send_error(call, error, self._tally)

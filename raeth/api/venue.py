@@ -1,0 +1,88 @@
+"""What the calls work with: one object, made at start-up, that every request carries.
+
+Must not know any call, nor how its parts came to be: whoever starts the process puts them in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from raeth.api.budgets import Budgets
+from raeth.api.credentials import Door
+from raeth.api.metrics import Metrics
+from raeth.api.openapi import Document
+from raeth.clock import Clock, real_now_ms
+from raeth.config import Settings
+from raeth.reference.types import ReferenceSource
+from raeth.sequencer import Sequencer
+from raeth.store.queries import Store
+
+API_VERSION: Final = "1"
+
+PASSWORD_THREADS: Final = 2
+"""Passwords hashed at once: each takes 64 MiB and most of a core for a moment."""
+
+
+class Venue:
+    """The running venue as the API sees it. `started_real_ms` is when this process began."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sequencer: Sequencer,
+        store: Store,
+        clock: Clock,
+        reference: ReferenceSource,
+        pepper: bytes,
+        admin_token: str,
+        started_real_ms: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.sequencer = sequencer
+        self.store = store
+        self.clock = clock
+        self.reference = reference
+        self.pepper = pepper
+        self.started_real_ms = started_real_ms if started_real_ms is not None else real_now_ms()
+        self.version = metadata.version("raeth")
+        self.logs_access = logging.getLogger("raeth.api").isEnabledFor(logging.DEBUG)
+        self.budgets = Budgets(settings)
+        self.door = Door(self, pepper, admin_token)
+        self.metrics = Metrics(self)
+        self.passwords = Passwords()
+        self.document: Document | None = None
+        """Set by `create_app`."""
+
+
+class Passwords:
+    """argon2id off the event loop, a few at a time."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher()
+        self._pool = ThreadPoolExecutor(PASSWORD_THREADS, thread_name_prefix="password")
+        self._nobody: str | None = None
+
+    async def hash(self, password: str) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
+
+    async def matches(self, hashed: str | None, password: str) -> bool:
+        """Whether it is the password. Without a hash it is not, after the same work: who exists stays unknown."""
+        if self._nobody is None:
+            self._nobody = await self.hash("nobody has this one")
+        right = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._verify, hashed if hashed is not None else self._nobody, password
+        )
+        return right and hashed is not None
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except (VerificationError, InvalidHashError):
+            return False
