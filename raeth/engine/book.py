@@ -1,7 +1,8 @@
 """The order book: price-time priority on the 1-99 grid, and nothing else.
 
 Both sides are held as bids: a BUY at p sits at level p, a SELL at p at level 100 - p (what its owner pays for NO), so
-"best" is always the highest level and one code path serves both sides. A level is an insertion-ordered dict, which is
+"best" is always the highest level and one code path serves both sides; a level is also the collateral in cents that one
+contract of it locks. A level is an insertion-ordered dict, which is
 FIFO with O(1) removal; a bit mask per side finds the best level. The book must not know of cash, fees or risk.
 """
 
@@ -25,33 +26,30 @@ class Book:
         self.depth: tuple[list[int], list[int]] = ([0] * PAYOUT, [0] * PAYOUT)
         self.masks: list[int] = [0, 0]
 
-    def add(self, order: Order) -> None:
-        """Rest an order at the back of its level. It must not cross: the caller has matched it first."""
+    def add(self, order: Order, level: int) -> None:
+        """Rest an order at the back of `level`, its own. It must not cross: the caller has matched it first."""
         side = order.side
-        level = level_of(side, order.price)
         self.levels[side][level][order.id] = order
         self.depth[side][level] += order.remaining
         self.masks[side] |= 1 << level
 
-    def remove(self, order: Order) -> None:
-        """Take an order out, wherever it is in its queue."""
+    def remove(self, order: Order, level: int) -> None:
+        """Take an order out of `level`, its own, wherever it is in its queue."""
         side = order.side
-        level = level_of(side, order.price)
         queue = self.levels[side][level]
         del queue[order.id]
         self.depth[side][level] -= order.remaining
         if not queue:
             self.masks[side] ^= 1 << level
 
-    def reduce(self, order: Order, by: int) -> None:
+    def reduce(self, order: Order, level: int, by: int) -> None:
         """Make a resting order smaller in place; it keeps its turn. `0 < by < order.remaining`."""
         order.remaining -= by
-        self.depth[order.side][level_of(order.side, order.price)] -= by
+        self.depth[order.side][level] -= by
 
-    def fill(self, order: Order, qty: int) -> None:
+    def fill(self, order: Order, level: int, qty: int) -> None:
         """Take `qty` from a resting order, and the order from the book when that was all of it."""
         side = order.side
-        level = level_of(side, order.price)
         self.depth[side][level] -= qty
         order.remaining -= qty
         if not order.remaining:
@@ -86,9 +84,3 @@ class Book:
             rows.append((price, self.depth[side][level], len(self.levels[side][level])))
             mask ^= 1 << level
         return rows
-
-
-def level_of(side: int, price: int | None) -> int:
-    """The level a price has on its side: also the collateral in cents that one contract of it locks."""
-    assert price is not None
-    return price if side == BUY else PAYOUT - price

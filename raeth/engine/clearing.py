@@ -69,7 +69,8 @@ def execute(state: State, market: Market, position: Position, order: Order, plan
     else:
         order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
     position.relock()
-    assert position.agent.cash >= position.agent.locked, "an order left free cash below zero"
+    agent = position.agent
+    assert agent.cash >= agent.locked, "an order left free cash below zero"
 
 
 def take_in(state: State, market: Market, position: Position, order: Order) -> None:
@@ -77,11 +78,12 @@ def take_in(state: State, market: Market, position: Position, order: Order) -> N
     side = order.side
     price = order.price
     assert price is not None
-    market.book.add(order)
+    level = price if side == BUY else PAYOUT - price
+    market.book.add(order, level)
     state.orders[order.id] = order
     position.orders[order.id] = order
     left = order.remaining
-    position.cost[side] += left * (price if side == BUY else PAYOUT - price)
+    position.cost[side] += left * level
     position.resting[side] += left
     if order.reduce_only:
         position.reducing[side] += left
@@ -98,11 +100,12 @@ def _unrest(state: State, market: Market, position: Position, order: Order) -> N
     side = order.side
     price = order.price
     assert price is not None
-    market.book.remove(order)
+    level = price if side == BUY else PAYOUT - price
+    market.book.remove(order, level)
     del state.orders[order.id]
     del position.orders[order.id]
     left = order.remaining
-    position.cost[side] -= left * (price if side == BUY else PAYOUT - price)
+    position.cost[side] -= left * level
     position.resting[side] -= left
     if order.reduce_only:
         position.reducing[side] -= left
@@ -112,60 +115,40 @@ def _unrest(state: State, market: Market, position: Position, order: Order) -> N
 def _fill(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
     """Trade the planned fills, maker by maker, in the order of the walk."""
     rules = market.settings
+    rate, rebate_rate = rules.taker_rate_bps, rules.maker_rebate_bps
     taker_side = order.side
     book = market.book
-    rebate_rate = rules.maker_rebate_bps
-    touched: list[Position] = []
     fills: list[Fill] = []
+    fee_before = taker_fee_cents(order.taker_num)
     for maker, qty in plan.fills:
         price = maker.price
         assert price is not None
         notional = price * qty
-        number = rules.taker_rate_bps * price * (PAYOUT - price) * qty
+        number = rate * price * (PAYOUT - price) * qty
 
-        booked = taker_fee_cents(order.taker_num)
         order.taker_num += number
-        fee = taker_fee_cents(order.taker_num) - booked
-        booked = maker_rebate_cents(maker.maker_num)
+        fee_after = taker_fee_cents(order.taker_num)
+        fee = fee_after - fee_before
+        fee_before = fee_after
+        rebate = -maker_rebate_cents(maker.maker_num)
         maker.maker_num += number * rebate_rate
-        rebate = maker_rebate_cents(maker.maker_num) - booked
-
-        maker_position = market.positions[maker.agent]
-        _trade(market, position, taker_side, qty, notional, -fee)
-        _trade(market, maker_position, maker.side, qty, notional, rebate)
+        rebate += maker_rebate_cents(maker.maker_num)
         market.fees_cents += fee - rebate
 
-        book.fill(maker, qty)
-        side = maker.side
-        maker_position.cost[side] -= qty * (price if side == BUY else PAYOUT - price)
-        maker_position.resting[side] -= qty
-        if maker.reduce_only:
-            maker_position.reducing[side] -= qty
-        trade_id = new_id(state)
-        maker.filled += qty
-        maker.notional += notional
-        maker.fee_cents -= rebate
-        maker.fills += (Fill(trade_id, price, qty, "MAKER", -rebate, ts),)
-        maker.updated_ts = ts
-        maker.seq = state.seq
-        if maker.remaining:
-            maker.status = PARTIALLY_FILLED
+        maker_position = market.positions[maker.agent]
+        if taker_side == BUY:
+            level = PAYOUT - price
+            _trade(market, position, qty, -notional - fee)
+            _trade(market, maker_position, -qty, notional + rebate)
         else:
-            maker.status = FILLED
-            del state.orders[maker.id]
-            del maker_position.orders[maker.id]
-            if maker.reduce_only:
-                market.reducers -= 1
-        maker_position.relock()
-        touched.append(maker_position)
-
-        order.filled += qty
-        order.remaining -= qty
+            level = price
+            _trade(market, position, -qty, notional - fee)
+            _trade(market, maker_position, qty, rebate - notional)
+        trade_id = new_id(state)
+        book.fill(maker, level, qty)
+        _maker_filled(state, market, maker_position, maker, Fill(trade_id, price, qty, "MAKER", -rebate, ts), level)
         order.notional += notional
-        order.fee_cents += fee
         fills.append(Fill(trade_id, price, qty, "TAKER", fee, ts))
-        market.last_price = price
-        market.volume += qty
         out.append(
             ev.Traded(
                 trade_id,
@@ -186,23 +169,49 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
                 ts,
             )
         )
+    filled = order.remaining - plan.left
+    order.filled += filled
+    order.remaining = plan.left
+    order.fee_cents += sum(fill.fee_cents for fill in fills)
     order.fills += tuple(fills)
+    market.last_price = fills[-1].price
+    market.volume += filled
     if market.reducers:
-        touched.append(position)
-        for each in touched:
-            trim_reducers(state, market, each, ts, out)
+        for touched in {maker.agent: 0 for maker, _ in plan.fills} | {order.agent: 0}:
+            trim_reducers(state, market, market.positions[touched], ts, out)
 
 
-def _trade(market: Market, position: Position, side: int, qty: int, notional: int, fee_flow: int) -> None:
-    """Move one side of a trade into its position. `fee_flow` is what fees add to the cash flow."""
-    before = position.net
-    if side == BUY:
-        position.net = before + qty
-        position.cash_flow += fee_flow - notional
+def _maker_filled(state: State, market: Market, position: Position, maker: Order, fill: Fill, level: int) -> None:
+    """Book a fill into the resting order it took from, which the book has already made smaller."""
+    side = maker.side
+    qty = fill.qty
+    maker.filled += qty
+    maker.notional += fill.price * qty
+    maker.fee_cents += fill.fee_cents
+    maker.fills += (fill,)
+    maker.updated_ts = fill.ts
+    maker.seq = state.seq
+    position.cost[side] -= qty * level
+    position.resting[side] -= qty
+    if maker.reduce_only:
+        position.reducing[side] -= qty
+    if maker.remaining:
+        maker.status = PARTIALLY_FILLED
     else:
-        position.net = before - qty
-        position.cash_flow += fee_flow + notional
-    market.open_interest += max(position.net, 0) - max(before, 0)
+        maker.status = FILLED
+        del state.orders[maker.id]
+        del position.orders[maker.id]
+        if maker.reduce_only:
+            market.reducers -= 1
+    position.relock()
+
+
+def _trade(market: Market, position: Position, by: int, flow: int) -> None:
+    """Move one side of a trade into its position: `by` contracts (negative: sold) and `flow` cents, fees included."""
+    before = position.net
+    after = position.net = before + by
+    position.cash_flow += flow
+    market.open_interest += (after if after > 0 else 0) - (before if before > 0 else 0)
 
 
 def trim_reducers(state: State, market: Market, position: Position, ts: int, out: Events) -> None:
@@ -230,9 +239,10 @@ def shrink(
     side = order.side
     price = order.price
     assert price is not None and 0 < by < was
-    market.book.reduce(order, by)
+    level = price if side == BUY else PAYOUT - price
+    market.book.reduce(order, level, by)
     order.qty -= by
-    position.cost[side] -= by * (price if side == BUY else PAYOUT - price)
+    position.cost[side] -= by * level
     position.resting[side] -= by
     if order.reduce_only:
         position.reducing[side] -= by

@@ -7,12 +7,12 @@ The last event of a command tells its result; orders have one `OrderPlaced` each
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from raeth.engine import accounts, operating, trading, windows
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
-from raeth.engine.plan import After, Plan, after_plan, judge
+from raeth.engine.plan import Plan, after_plan, judge
 from raeth.engine.risk import Decline
 from raeth.engine.state import Agent, Position, State
 from raeth.engine.types import CANCEL, GTC, POST_ONLY, TRADE
@@ -79,16 +79,19 @@ def _pulls(command: cmd.Command) -> bool:
     return isinstance(command, cmd.PutQuotes) and not command.bids and not command.asks
 
 
-class Preview:
-    """What an order would do now. `decline` None means ACCEPT; amounts are cents, `net_after` contracts."""
+class Preview(NamedTuple):
+    """What an order would do now. `decline` None means ACCEPT; else there is no plan and nothing would change.
 
-    __slots__ = ("after", "decline", "plan", "position")
+    `net` is contracts; `fee_cents`, `lock_cents` (of this market, after) and `cash_flow_cents` are cents.
+    """
 
-    def __init__(self, decline: Decline | None, plan: Plan | None, after: After | None, position: Position) -> None:
-        self.decline = decline
-        self.plan = plan
-        self.after = after
-        self.position = position
+    decline: Decline | None
+    plan: Plan | None
+    position: Position
+    net: int
+    cash_flow_cents: int
+    fee_cents: int
+    lock_cents: int
 
 
 def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview | None:
@@ -102,9 +105,9 @@ def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview
     position = market.positions.get(agent.id) or Position(agent)
     decline, plan = judge(state, market, position, spec, ts)
     if plan is None:
-        return Preview(decline, None, None, position)
+        return Preview(decline, None, position, position.net, position.cash_flow, 0, position.lock)
     rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    return Preview(None, plan, after_plan(market, position, spec, plan, rests), position)
+    return Preview(None, plan, position, *after_plan(market, position, spec, plan, rests))
 
 
 _Handler = Callable[[State, Agent, Any, int, Events], None]

@@ -6,7 +6,6 @@ outcome is locked: `max(0, -c + B, -c - 100 n + S)`: the loss if NO, the loss if
 
 from __future__ import annotations
 
-from raeth.engine.state import Position
 from raeth.engine.types import PAYOUT
 
 
@@ -17,12 +16,6 @@ def lock_cents(net: int, cash_flow: int, buys_cost: int, sells_cost: int) -> int
     if if_yes > lock:
         lock = if_yes
     return lock if lock > 0 else 0
-
-
-def free_after(position: Position, lock: int) -> int:
-    """The agent's free cash in cents, were this position's lock `lock` instead of what it is."""
-    agent = position.agent
-    return agent.cash - agent.locked + position.lock - lock
 
 
 def worst_case_loss(net: int, cash_flow: int) -> int:

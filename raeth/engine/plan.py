@@ -6,12 +6,12 @@ disagree. Planning changes nothing. `judge` is the whole path of an order from t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from raeth.engine import risk
 from raeth.engine.commands import OrderSpec
 from raeth.engine.fees import taker_fee_cents
-from raeth.engine.margin import free_after, lock_cents
+from raeth.engine.margin import lock_cents
 from raeth.engine.risk import Decline
 from raeth.engine.state import Market, Position, State
 from raeth.engine.types import (
@@ -62,19 +62,20 @@ class Overlay:
         self.moved[key] = self.moved.get(key, 0) + by
 
 
-class Plan:
-    """The outcome of a walk. `own` are resting orders of the same account that self-trade prevention cancels."""
+class Plan(msgspec.Struct, gc=False):
+    """The outcome of a walk, and, once collateral was tested, the `lock` of the position after it.
 
-    __slots__ = ("fills", "left", "notional", "own", "stopped", "weight")
+    `own` are resting orders of the same account that self-trade prevention cancels; `weight` is the sum of
+    p * (100 - p) * q over the fills, the fee numerator before the rate.
+    """
 
-    def __init__(self, left: int) -> None:
-        self.fills: list[tuple[Order, int]] = []
-        self.own: list[Order] = []
-        self.left = left
-        self.notional = 0
-        self.weight = 0
-        """Sum of p * (100 - p) * q over the fills: the fee numerator before the rate."""
-        self.stopped = False
+    left: int
+    notional: int = 0
+    weight: int = 0
+    lock: int = 0
+    stopped: bool = False
+    fills: list[tuple[Order, int]] = []
+    own: list[Order] = []
 
 
 def reducible(net: int, side: int) -> int:
@@ -149,19 +150,11 @@ def limit_level(market: Market, spec: OrderSpec) -> int:
     return min(PAYOUT, PAYOUT - best + spec.slippage_cap)
 
 
-class After(NamedTuple):
-    """A position as it would be after a plan: what the margin test and preview read."""
-
-    net: int
-    cash_flow: int
-    fee_cents: int
-    lock: int
-
-
 def after_plan(
     market: Market, position: Position, spec: OrderSpec, plan: Plan, rests: int, replacing: Order | None = None
-) -> After:
-    """The position after `plan` with `rests` contracts of it left in the book. Changes nothing."""
+) -> tuple[int, int, int, int]:
+    """The position after `plan` with `rests` contracts of it left in the book: `(net, cash flow, fee, lock)`, in
+    contracts and cents. Changes nothing."""
     side = spec.side
     price = spec.price
     buys, sells = position.cost
@@ -182,16 +175,20 @@ def after_plan(
         else:
             net -= filled
             flow += plan.notional - fee
+    if plan.own or replacing is not None:
+        for order in _gone(position, plan, replacing):
+            assert order.price is not None
+            if order.side == BUY:
+                buys -= order.remaining * order.price
+            else:
+                sells -= order.remaining * (PAYOUT - order.price)
+    return net, flow, fee, lock_cents(net, flow, buys, sells)
+
+
+def _gone(position: Position, plan: Plan, replacing: Order | None) -> list[Order]:
+    """The agent's own resting orders that will not rest any more."""
     gone = [maker for maker in plan.own if maker.agent == position.agent.id]
-    if replacing is not None:
-        gone.append(replacing)
-    for order in gone:
-        assert order.price is not None
-        if order.side == BUY:
-            buys -= order.remaining * order.price
-        else:
-            sells -= order.remaining * (PAYOUT - order.price)
-    return After(net, flow, fee, lock_cents(net, flow, buys, sells))
+    return gone if replacing is None else [*gone, replacing]
 
 
 def judge(
@@ -267,14 +264,15 @@ def _match(
     """The declines that need the book, then collateral and the cap on open orders."""
     tif = spec.tif
     limit = limit_level(market, spec)
-    account = position.agent.account.id
+    best = market.book.masks[1 - spec.side].bit_length() - 1
     if tif == POST_ONLY:
-        best = market.book.masks[1 - spec.side].bit_length() - 1
         if best >= 0 and limit + best >= PAYOUT:
             return _would_cross(spec, best), None
         plan = Plan(spec.qty)
+    elif limit + best < PAYOUT and tif == GTC:
+        plan = Plan(spec.qty)
     else:
-        plan = walk(market, account, spec.side, limit, spec.qty, spec.stp, overlay)
+        plan = walk(market, position.agent.account.id, spec.side, limit, spec.qty, spec.stp, overlay)
         if plan.left and (tif == FOK or spec.type == MARKET):
             decline = _unfilled(spec, plan)
             if decline is not None:
@@ -282,11 +280,13 @@ def _match(
     if overlay is not None:
         return None, plan
     rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    lock = after_plan(market, position, spec, plan, rests, replacing).lock
-    if free_after(position, lock) < 0:
+    *_, lock = after_plan(market, position, spec, plan, rests, replacing)
+    agent = position.agent
+    if agent.cash - agent.locked + position.lock < lock:
         return _too_dear(market, position, spec, replacing, lock), None
-    if rests and replacing is None:
-        ended = sum(1 for maker in plan.own if maker.agent == position.agent.id)
+    plan.lock = lock
+    if rests and replacing is None and len(position.orders) >= market.settings.open_orders_per_market:
+        ended = len(_gone(position, plan, None))
         if len(position.orders) - ended >= market.settings.open_orders_per_market:
             return ("OPEN_ORDERS_CAP", {"open_orders_cap": market.settings.open_orders_per_market}), None
     return None, plan
@@ -327,4 +327,5 @@ def affordable(market: Market, position: Position, spec: OrderSpec, qty: int, re
     smaller = OrderSpec(spec.market, spec.side, spec.type, spec.tif, spec.price, qty)
     plan = walk(market, position.agent.account.id, spec.side, limit_level(market, spec), qty, spec.stp)
     rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    return free_after(position, after_plan(market, position, smaller, plan, rests, replacing).lock) >= 0
+    *_, lock = after_plan(market, position, smaller, plan, rests, replacing)
+    return position.agent.free + position.lock >= lock
