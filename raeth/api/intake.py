@@ -1,0 +1,95 @@
+"""From validated order requests to the engine's commands, and to the idempotency keys that guard them.
+
+Must not know how orders are judged: it translates, and vouches for market ids.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from raeth.api.call import Call
+from raeth.api.lookup import market_now, market_ref
+from raeth.api.schemas.orders import OrderRequest
+from raeth.api.views.names import MarketName, Names
+from raeth.engine.commands import OrderSpec
+from raeth.engine.types import BUY, CANCEL_MAKER, FOK, GTC, IOC, LIMIT, SELL
+from raeth.sequencer import IdemKey
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+Placed = tuple[int, MarketName | None]
+
+
+async def resolve(call: Call, names: Names, ref: str) -> Placed:
+    """A market for order entry: `(0, None)` when nobody knows it; one that has ended keeps its id."""
+    return market_now(call, names, ref) or await market_ref(call, names, ref) or (0, None)
+
+
+def _is_one(leverage: Any) -> bool:
+    return leverage is None or (type(leverage) is int and leverage == 1)
+
+
+def spec_of(body: OrderRequest, market: int) -> OrderSpec:
+    """What the engine is asked for. A MARKET order is IOC unless it asks for FOK."""
+    at_market = FOK if body.tif == FOK else IOC
+    return OrderSpec(
+        market,
+        BUY if body.side == "BUY" else SELL,
+        body.type,
+        (body.tif or GTC) if body.type == LIMIT else at_market,
+        body.price,
+        body.qty,
+        body.slippage_cap_cents,
+        body.reduce_only or False,
+        body.client_order_id,
+        body.timestamp_ms,
+        body.recv_window_ms,
+        body.expires_at_ms,
+        body.stp or CANCEL_MAKER,
+        body.confirm_fat_finger or False,
+        _is_one(body.leverage),
+        body.margin_mode is None,
+    )
+
+
+def _told(value: Any) -> str | None:
+    """Any JSON the caller sent, as text: the standard library's knows integers of any size."""
+    return None if value is None else json.dumps(value, sort_keys=True)
+
+
+def fingerprint(body: OrderRequest, spec: OrderSpec, name: MarketName | None, atomic: bool = False) -> bytes:
+    """What tells a replay from a conflict: the order as parsed, less `timestamp_ms` and `recv_window_ms`.
+
+    The market goes in by its symbol, whichever way it was named; what nobody knows, by the caller's own words: so the
+    digest of one body never changes, though a market may be listed later.
+    """
+    told = (
+        name.symbol if name is not None else body.market_id,
+        spec.side,
+        spec.type,
+        spec.tif,
+        spec.price,
+        spec.qty,
+        spec.slippage_cap,
+        spec.reduce_only,
+        spec.expires_at,
+        spec.stp,
+        spec.confirm_fat_finger,
+        _told(body.leverage),
+        _told(body.margin_mode),
+        atomic,
+    )
+    return blake2b(_encode(told), digest_size=16).digest()
+
+
+def key_of(
+    agent: int, body: OrderRequest, spec: OrderSpec, name: MarketName | None, place: int = 0, atomic: bool = False
+) -> IdemKey | None:
+    """The idempotency key of an order that has one."""
+    if body.client_order_id is None:
+        return None
+    return IdemKey(agent, body.client_order_id, fingerprint(body, spec, name, atomic), place)

@@ -1,0 +1,144 @@
+"""`agent-context`: everything needed to decide about a market, in one bounded document (contract, section 7).
+
+It degrades part by part: what cannot be had is null and logged, and the call never answers 5xx.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from raeth.api import fair
+from raeth.api.access import Access, Budget
+from raeth.api.call import Call
+from raeth.api.lookup import FoundMarket, find_market, market_row, names_of, now_ms
+from raeth.api.routes.reference import reference_body
+from raeth.api.routing import VenueRouter
+from raeth.api.schemas.account import AgentContext
+from raeth.api.views import account as show_account
+from raeth.api.views import markets as show
+from raeth.api.views.names import Names, iso
+from raeth.api.views.orders import order_body
+from raeth.errors import Code, RaethError
+
+log = structlog.get_logger("raeth.api.context")
+router = VenueRouter("market data")
+
+DEPTH: Final = 10
+TRADES: Final = 20
+OPEN_ORDERS: Final = 50
+VOLATILITY_MS: Final = 300_000
+YEAR_S: Final = 31_557_600
+
+T = TypeVar("T")
+
+
+async def part(name: str, make: Callable[[], Awaitable[T]]) -> T | None:
+    """A part of the document, or None when it cannot be had, whatever the reason."""
+    try:
+        return await make()
+    except Exception as error:  # a document for decisions must arrive, with what there is
+        log.warning("part of agent-context failed", part=name, kind=type(error).__name__)
+        return None
+
+
+@router.get(
+    "/markets/{market_id}/agent-context",
+    access=Access.OPTIONAL_AGENT,
+    budget=Budget.READ,
+    name="get_agent_context",
+    summary="Read everything needed to decide about a market",
+    response_model=AgentContext,
+    errors=(Code.UNKNOWN_MARKET,),
+)
+async def get_agent_context(call: Call, market_id: str) -> dict[str, Any]:
+    """Market, rules, top of the book, recent trades, reference, fair value; with a key also the agent's own part.
+
+    A part that cannot be had right now is null.
+    """
+    names = names_of(call)
+    found = await _found(call, names, market_id)
+    venue = call.venue
+    now = venue.clock.now_ms() if found is None else now_ms(call, found.state)
+    context: dict[str, Any] = dict.fromkeys(AgentContext.model_fields)
+    context["server_time"] = iso(now)
+    if found is not None:
+        _from_state(call, names, found, now, context)
+    else:
+        row = await part("market", lambda: market_row(call, names, market_id))
+        if row is not None:
+            context["market"] = show.ended_market(names, row, now)
+
+    async def reference() -> dict[str, Any]:
+        return reference_body(venue.reference.current(now))
+
+    async def trades(market: int) -> list[dict[str, Any]]:
+        page = await venue.store.market_trades(market, limit=TRADES)
+        return [show.trade_body(names, trade) for trade in page.items]
+
+    context["reference"] = await part("reference", reference)
+    if found is not None:
+        context["recent_trades"] = await part("trades", lambda: trades(found.id))
+    if context["market"] is not None:
+        context["seconds_to_close"] = context["market"]["seconds_to_close"]
+        await part("fair value", lambda: _fair(call, context, found, now))
+    return context
+
+
+async def _found(call: Call, names: Names, market_id: str) -> FoundMarket | None:
+    """The market on settled state; None while the venue cannot tell. Raises UNKNOWN_MARKET."""
+    try:
+        return await find_market(call, names, market_id)
+    except RaethError as error:
+        if error.code is Code.UNKNOWN_MARKET:
+            raise
+        log.warning("part of agent-context failed", part="state", kind=error.code.value)
+    except Exception as error:
+        log.warning("part of agent-context failed", part="state", kind=type(error).__name__)
+    return None
+
+
+def _from_state(call: Call, names: Names, found: FoundMarket, now: int, context: dict[str, Any]) -> None:
+    """What the engine knows, all of it at one `seq`: nothing here waits."""
+    state, market = found.state, found.live
+    if market is not None:
+        context["market"] = show.live_market(names, state, market, now)
+    elif found.row is not None:
+        context["market"] = show.ended_market(names, found.row, now)
+    context["book"] = show.book_body(names, state, found.id, market, DEPTH)
+    context["frozen"] = state.frozen
+    context["seq"] = state.seq
+    agent = state.agents.get(call.agent.id) if call.agent is not None else None
+    if agent is None:
+        return
+    position = None if market is None else market.positions.get(agent.id)
+    newest = [] if position is None else list(position.orders.values())[: -OPEN_ORDERS - 1 : -1]
+    meter = call.meter
+    context["own"] = {
+        "position": None if market is None or position is None else show_account.position_body(names, market, position),
+        "open_orders": [order_body(names, names.market(found.id), order) for order in newest],
+        "cash_cents": agent.cash,
+        "locked_cents": agent.locked,
+        "free_cash_cents": agent.free,
+        "budget": None
+        if meter is None
+        else {"limit": meter.limit, "remaining": max(0, meter.limit - meter.used), "reset_at_ms": meter.reset_ms},
+    }
+
+
+async def _fair(call: Call, context: dict[str, Any], found: FoundMarket | None, now: int) -> None:
+    """Fair value and the volatility behind it; stays null without strike, price or enough history."""
+    strike = context["market"]["reference"]["open_price_cents"]
+    price = (context["reference"] or {}).get("price_cents")
+    ticks = await call.venue.store.reference_history(now - VOLATILITY_MS)
+    estimate = fair.volatility([(tick.ts, tick.price_cents) for tick in ticks])
+    if estimate is None:
+        return
+    annual = round(estimate.per_sqrt_s * math.sqrt(YEAR_S) * 10_000)
+    context["volatility"] = {"annual_bps": annual, "samples": estimate.samples}
+    if strike and price and found is not None and found.live is not None:
+        left_ms = found.live.close_at - now
+        context["fair_value_cents"] = fair.fair_value_cents(price, strike, left_ms, estimate.per_sqrt_s)
