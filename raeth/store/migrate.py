@@ -25,8 +25,9 @@ LOCK_TIMEOUT_S: Final = 30.0
 
 
 def upgrade(url: str | URL) -> None:
-    """Run all versions that are missing; a millisecond when none is. Blocks: call it before the loop runs.
+    """Run all versions that are missing; a millisecond when none is. Blocks: in a running loop, give it a thread.
 
+    The journal must have been opened before: it takes a file for its own only while there is nothing else in it.
     `url` as SQLAlchemy writes it; an async driver in it is replaced by the plain one (`sqlite+aiosqlite:` → `sqlite:`).
     """
     engine = _engine(make_url(url))
