@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 
 from raeth.engine import events as ev
-from raeth.engine.fees import maker_rebate_cents, taker_fee_cents
+from raeth.engine.fees import FEE_UNIT, REBATE_UNIT, taker_fee_cents
 from raeth.engine.ids import N_BITS, N_MAX
 from raeth.engine.plan import Plan, reducible
 from raeth.engine.state import Account, Agent, Market, Position, State
@@ -118,24 +118,27 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
     rate, rebate_rate = rules.taker_rate_bps, rules.maker_rebate_bps
     taker_side = order.side
     book = market.book
+    positions = market.positions
     fills: list[Fill] = []
-    fee_before = taker_fee_cents(order.taker_num)
+    taker_num = order.taker_num
+    first_fee = fee_before = taker_fee_cents(taker_num)
+    rebates = 0
     for maker, qty in plan.fills:
         price = maker.price
         assert price is not None
         notional = price * qty
         number = rate * price * (PAYOUT - price) * qty
 
-        order.taker_num += number
-        fee_after = taker_fee_cents(order.taker_num)
+        taker_num += number
+        fee_after = -(-taker_num // FEE_UNIT)
         fee = fee_after - fee_before
         fee_before = fee_after
-        rebate = -maker_rebate_cents(maker.maker_num)
-        maker.maker_num += number * rebate_rate
-        rebate += maker_rebate_cents(maker.maker_num)
-        market.fees_cents += fee - rebate
+        maker_num = maker.maker_num + number * rebate_rate
+        rebate = maker_num // REBATE_UNIT - maker.maker_num // REBATE_UNIT
+        maker.maker_num = maker_num
+        rebates += rebate
 
-        maker_position = market.positions[maker.agent]
+        maker_position = positions[maker.agent]
         if taker_side == BUY:
             level = PAYOUT - price
             _trade(market, position, qty, -notional - fee)
@@ -147,7 +150,6 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
         trade_id = new_id(state)
         book.fill(maker, level, qty)
         _maker_filled(state, market, maker_position, maker, Fill(trade_id, price, qty, "MAKER", -rebate, ts), level)
-        order.notional += notional
         fills.append(Fill(trade_id, price, qty, "TAKER", fee, ts))
         out.append(
             ev.Traded(
@@ -170,10 +172,13 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
             )
         )
     filled = order.remaining - plan.left
+    order.taker_num = taker_num
     order.filled += filled
     order.remaining = plan.left
-    order.fee_cents += sum(fill.fee_cents for fill in fills)
+    order.notional += plan.notional
+    order.fee_cents += fee_before - first_fee
     order.fills += tuple(fills)
+    market.fees_cents += fee_before - first_fee - rebates
     market.last_price = fills[-1].price
     market.volume += filled
     if market.reducers:

@@ -15,19 +15,9 @@ FEE_UNIT: Final = 10_000 * PAYOUT
 """Taker numerators per cent: basis points times the payout."""
 
 REBATE_UNIT: Final = FEE_UNIT * 10_000
-"""Maker numerators per cent: the taker's, times the rebate's basis points."""
-
-
-def taker_numerator(rate_bps: int, price: int, qty: int) -> int:
-    """The exact fee of `qty` contracts at `price`, in cents / FEE_UNIT."""
-    return rate_bps * price * (PAYOUT - price) * qty
+"""Maker numerators per cent: the taker's, times the rebate's basis points. A maker's total rounds down, against it."""
 
 
 def taker_fee_cents(numerator: int) -> int:
     """A taker order's total fee so far: rounds up, against the taker."""
     return -(-numerator // FEE_UNIT)
-
-
-def maker_rebate_cents(numerator: int) -> int:
-    """A maker order's total rebate so far, from `taker numerator * rebate_bps`: rounds down, against the maker."""
-    return numerator // REBATE_UNIT
