@@ -308,7 +308,7 @@ def finish(state: State, market: Market, outcome: str, reason: str, ts: int, out
     assert not market.book.masks[BUY] and not market.book.masks[SELL]
     market.status = VOID if outcome == VOID else RESOLVED
     kept = 0 if outcome == VOID else market.fees_cents
-    out.append(ev.MarketResolved(market.id, outcome, reason, kept, ts))
+    out.append(ev.MarketResolved(market.id, outcome, reason, kept, ts, market.open_interest))
     paid = 0
     for agent_id in sorted(market.positions):
         position = market.positions[agent_id]

@@ -77,7 +77,8 @@ class Printed(Event):
 class MarketResolved(Event):
     """The end of a market: `outcome` YES, NO or VOID. The `CashMoved` of a settlement come right after.
 
-    `fees_cents` is what the venue kept (taker fees less rebates; 0 when void).
+    `fees_cents` is what the venue kept (taker fees less rebates; 0 when void), `open_interest` the contracts held long
+    at the end.
     """
 
     market: int
@@ -85,6 +86,7 @@ class MarketResolved(Event):
     reason: str
     fees_cents: int
     ts: int
+    open_interest: int = 0
 
 
 class IndexMoved(Event):

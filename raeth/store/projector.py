@@ -65,6 +65,7 @@ _MARKET_CHANGES: Final = (
     "resolved_ts",
     "last_price",
     "fees_cents",
+    "open_interest",
 )
 UPDATE_MARKET: Final = (
     f"UPDATE markets SET {', '.join(f'{c} = COALESCE(?, {c})' for c in _MARKET_CHANGES)}, "  # noqa: S608
@@ -87,6 +88,7 @@ class Changes:
 
     status: str | None
     halted: bool | None
+    open_interest: int | None
     open_price_cents: int | None
     open_source: str | None
     close_price_cents: int | None
@@ -328,6 +330,7 @@ class Projector:
         changes.reason = event.reason
         changes.resolved_ts = event.ts
         changes.fees_cents = event.fees_cents
+        changes.open_interest = event.open_interest
 
     def _printed(self, seq: int, event: ev.Printed) -> None:
         f = event.fact
