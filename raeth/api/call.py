@@ -113,6 +113,9 @@ class Call(Request):
     def refusal(self, refused: Refused) -> RaethError:
         """The engine's refusal as an HTTP error. A wait it names becomes Retry-After, in real time."""
         details: dict[str, Any] = dict(refused.details or {})
+        if refused.code == Code.VALIDATION_FAILED:
+            faults = [{"field": n, "message": f"at most {v}", "type": "limit_reached"} for n, v in details.items()]
+            return RaethError(Code.VALIDATION_FAILED, details=faults)
         if "wallet" in details:
             wallet = details["wallet"]
             details["wallet"] = "master" if wallet == self.account_id else self.uuid(wallet)

@@ -37,9 +37,10 @@ class Envelope:
     def __init__(self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute]) -> None:
         self._app = app
         self._venue = venue
+        self.routes = tuple(routes)
         self._tally = venue.metrics.tally("outside_any_route")
         self._static = {
-            (method, route.path): route.run for route in routes if route.is_static for method in route.methods or ()
+            (method, route.path): route.run for route in self.routes if route.is_static for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

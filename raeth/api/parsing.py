@@ -47,7 +47,7 @@ _SAID: Final = {
 
 def _is_malformed(fault: Mapping[str, Any]) -> bool:
     kind: str = fault["type"]
-    if kind in _MALFORMED or kind.endswith(("_type", "_parsing")):
+    if kind in _MALFORMED or kind.endswith("_type"):
         return True
     return kind in _CHOICES and not isinstance(fault["input"], str)
 
@@ -74,6 +74,11 @@ def refusal(error: ValidationError) -> RaethError:
 def bad_request(field: str, message: str, kind: str) -> RaethError:
     """A 400 about one field."""
     return RaethError(Code.BAD_REQUEST, details=[{"field": field, "message": message, "type": kind}])
+
+
+def invalid(field: str, message: str, kind: str) -> RaethError:
+    """A 422 about one field."""
+    return RaethError(Code.VALIDATION_FAILED, details=[{"field": field, "message": message, "type": kind}])
 
 
 class BodyReader:

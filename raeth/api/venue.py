@@ -20,11 +20,15 @@ from raeth.api.metrics import Metrics
 from raeth.api.openapi import Document
 from raeth.clock import Clock, real_now_ms
 from raeth.config import Settings
+from raeth.journal.base import Write
 from raeth.reference.types import ReferenceSource
 from raeth.sequencer import Sequencer
+from raeth.store.private import sweep
 from raeth.store.queries import Store
 
 API_VERSION: Final = "1"
+
+SWEEP_EVERY_MS: Final = 60_000
 
 PASSWORD_THREADS: Final = 2
 """Passwords hashed at once: each takes 64 MiB and most of a core for a moment."""
@@ -59,6 +63,15 @@ class Venue:
         self.passwords = Passwords()
         self.document: Document | None = None
         """Set by `create_app`."""
+        self._swept_real_ms = 0
+
+    def due_sweep(self) -> list[Write]:
+        """Forget expired sessions and tickets, at most once a minute, beside a write that happens anyway."""
+        now_ms = real_now_ms()
+        if now_ms - self._swept_real_ms < SWEEP_EVERY_MS:
+            return []
+        self._swept_real_ms = now_ms
+        return sweep(now_ms)
 
 
 class Passwords:

@@ -1,0 +1,83 @@
+"""Answers about the venue itself: health, codes, limits, version (contract, section 10)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from raeth.api.schemas.admin import PersistenceView
+from raeth.api.schemas.common import Answer, Seq, Time
+
+
+class HealthReferenceView(Answer):
+    status: Literal["LIVE", "STALE", "DOWN"]
+    price_cents: int | None
+    source_ts: Time | None
+    age_ms: int | None
+    source: str
+    synthetic: bool
+
+
+class HealthView(Answer):
+    """Degraded answers 200 as well: whether orders are taken is `GET /ready`."""
+
+    status: Literal["ok", "degraded"]
+    service: Literal["raeth"]
+    now: Time = Field(description="Venue time.")
+    version: str
+    persistence: PersistenceView
+    reference: HealthReferenceView
+    frozen: bool
+    seq: Seq
+
+
+class ReadyView(Answer):
+    ready: Literal[True]
+    seq: Seq
+
+
+class CodeView(Answer):
+    code: str
+    http: list[str] = Field(description='Where it appears: "200/REJECTED", a status, or "ws".')
+    when: str
+    fix: str
+    retryable: bool
+
+
+class CodesView(Answer):
+    items: list[CodeView]
+    next_cursor: None
+
+
+class LimitsView(Answer):
+    """Budgets a minute and maxima. Each process of the venue counts budgets on its own."""
+
+    writes_per_minute: int
+    cancels_per_minute: int
+    reads_per_minute: int
+    anonymous_reads_per_minute: int
+    signups_per_minute: int
+    signups_per_day: int | None
+    open_orders_per_market: int
+    batch_size: int
+    cancel_list: int
+    quote_levels: int
+    body_bytes: int
+    body_deadline_ms: int
+    agents_per_account: int
+    keys_per_agent: int
+    risk: dict[str, Any]
+    fees: dict[str, Any]
+    series: dict[str, Any]
+    faucet: dict[str, Any]
+
+
+class VersionView(Answer):
+    service: Literal["raeth"]
+    version: str
+    api_version: str
+    engine_version: int
+    started_at: Time = Field(description="Real time.")
+    speed: float = Field(description="Venue seconds per real second.")
+    reference: str
