@@ -148,6 +148,8 @@ def audit(
     from rich.table import Table
 
     table = Table(title="audit clean", title_style="bold green", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in report.lines():
         table.add_row(name, value)
     out.print(table)

@@ -22,7 +22,7 @@ import uvicorn
 
 from raeth.api.app import create_app
 from raeth.api.venue import Venue
-from raeth.clock import Clock, RealClock, ReplayClock, real_now_ms
+from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import Settings
 from raeth.engine.types import Settings as Rules
 from raeth.journal.base import JournalDamaged, JournalUnavailable
@@ -179,7 +179,6 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
         reference=source,
         pepper=pepper,
         admin_token=token,
-        started_ms=real_now_ms(),
     )
     scheduler = Scheduler(source, clock, sequencer.submit, lambda: sequencer.state)
     return Node(venue, sequencer, scheduler, store, token_path)

@@ -15,7 +15,7 @@ from raeth.engine import events as ev
 from raeth.engine.plan import Plan, after_plan, judge
 from raeth.engine.risk import Decline
 from raeth.engine.state import Agent, Position, State
-from raeth.engine.types import CANCEL, GTC, POST_ONLY, TRADE
+from raeth.engine.types import GTC, POST_ONLY
 
 Events = list[ev.Event]
 
@@ -42,8 +42,8 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     kind = type(command)
     for_agent = _AGENT.get(kind)
     if for_agent is not None:
-        handler, scopes, when_frozen = for_agent
-        agent = _admit(state, command, scopes, out)
+        handler, only_cancels, when_frozen = for_agent
+        agent = _admit(state, command, only_cancels, out)
         if agent is not None:
             if state.frozen and not when_frozen and not _pulls(command):
                 out.append(ev.Refused("EXCHANGE_FROZEN"))
@@ -54,7 +54,7 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     return out
 
 
-def _admit(state: State, command: Any, scopes: tuple[str, ...], out: Events) -> Agent | None:
+def _admit(state: State, command: Any, only_cancels: bool, out: Events) -> Agent | None:
     """The agent behind a command: its key may have been revoked, or the agent suspended, since it was let in."""
     key = state.keys.get(command.key_id)
     if key is None:
@@ -64,11 +64,10 @@ def _admit(state: State, command: Any, scopes: tuple[str, ...], out: Events) -> 
     if agent.id != command.agent:
         out.append(ev.Refused("FORBIDDEN"))
         return None
-    granted = key.spec.scopes
-    if scopes[0] not in granted and scopes[-1] not in granted:
+    if not (key.cancels if only_cancels else key.trades):
         out.append(ev.Refused("SCOPE_REQUIRED"))
         return None
-    if agent.suspended and len(scopes) == 1:
+    if agent.suspended and not only_cancels:
         out.append(ev.Refused("AGENT_SUSPENDED"))
         return None
     return agent
@@ -112,16 +111,16 @@ def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview
 
 _Handler = Callable[[State, Agent, Any, int, Events], None]
 
-# Handler, the scopes of which one is enough, and whether it goes on while the venue is frozen. Two scopes mark what
-# only takes risk away, which stays open to a suspended agent. An amend decides for itself: a pure decrease goes on.
-_AGENT: dict[type[cmd.Command], tuple[_Handler, tuple[str, ...], bool]] = {
-    cmd.PlaceOrder: (trading.place_order, (TRADE,), False),
-    cmd.PlaceBatch: (trading.place_batch, (TRADE,), False),
-    cmd.PutQuotes: (trading.put_quotes, (TRADE,), False),
-    cmd.AmendOrder: (trading.amend_order, (TRADE,), True),
-    cmd.CancelOrder: (trading.cancel_order, (TRADE, CANCEL), True),
-    cmd.CancelOrders: (trading.cancel_orders, (TRADE, CANCEL), True),
-    cmd.Faucet: (accounts.faucet, (TRADE,), False),
+# Handler; whether it only takes risk away, which scope `cancel` is enough for and which stays open to a suspended
+# agent; and whether it goes on while the venue is frozen. An amend decides that itself: a pure decrease goes on.
+_AGENT: dict[type[cmd.Command], tuple[_Handler, bool, bool]] = {
+    cmd.PlaceOrder: (trading.place_order, False, False),
+    cmd.PlaceBatch: (trading.place_batch, False, False),
+    cmd.PutQuotes: (trading.put_quotes, False, False),
+    cmd.AmendOrder: (trading.amend_order, False, True),
+    cmd.CancelOrder: (trading.cancel_order, True, True),
+    cmd.CancelOrders: (trading.cancel_orders, True, True),
+    cmd.Faucet: (accounts.faucet, False, False),
 }
 
 _VENUE: dict[type[cmd.Command], Callable[[State, Any, int, Events], None]] = {

@@ -6,7 +6,7 @@ Nobody but `exchange.apply` may change it. Readers outside see it only between c
 from __future__ import annotations
 
 from raeth.engine.book import Book
-from raeth.engine.types import OPEN, PENDING, KeySpec, Order, PrintFact, Settings
+from raeth.engine.types import CANCEL, OPEN, PENDING, TRADE, KeySpec, Order, PrintFact, Settings
 
 
 class Position:
@@ -91,14 +91,16 @@ class Account:
 
 
 class Key:
-    """An API key that is not revoked."""
+    """An API key that is not revoked. `trades` and `cancels` say what its scopes allow."""
 
-    __slots__ = ("agent", "created_ts", "spec")
+    __slots__ = ("agent", "cancels", "created_ts", "spec", "trades")
 
     def __init__(self, agent: Agent, spec: KeySpec, created_ts: int) -> None:
         self.agent = agent
         self.spec = spec
         self.created_ts = created_ts
+        self.trades = TRADE in spec.scopes
+        self.cancels = self.trades or CANCEL in spec.scopes
 
 
 class Market:

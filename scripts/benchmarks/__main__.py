@@ -1,0 +1,104 @@
+"""Runs the measurements and prints one table; `--write` puts it into the README, `--memory` adds a million orders.
+
+Everything runs on the loopback address and ends by itself in about two minutes (with `--memory` five more).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+
+from benchmarks import engine, http
+from benchmarks.workload import checksum, mix
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+OPS = 20_000
+
+
+def measure_engine(runs: int) -> list[tuple[str, str, str]]:
+    ops = mix(OPS)
+    gc.set_threshold(50_000, 50, 1000)  # as the server sets it
+    name = f"workload `{checksum(ops)}`"
+    rows = []
+    for what, run in (
+        ("engine, full pipeline (keys, risk, collateral, matching, fees, events)", lambda: engine.pipeline(ops)),
+        ("the same, with commands and events encoded for the journal", lambda: engine.pipeline(ops, encode=True)),
+        ("the bare book", lambda: engine.bare_book(ops)),
+    ):
+        found = engine.figure(run, runs)
+        rows.append((what, f"{found.median:,.0f} ops/s", f"{found.low:,.0f} to {found.high:,.0f}; {name}"))
+    return rows
+
+
+def measure_http(rounds: int, seconds: float) -> list[tuple[str, str, str]]:
+    pairs = http.compare(rounds, seconds)
+    refused = [load.statuses for pair in pairs for load in pair if set(load.statuses) != {200}]
+    assert not refused, f"not everything was answered with 200: {refused}"
+    bare = statistics.median(pair[0].rate for pair in pairs)
+    venue = statistics.median(pair[1].rate for pair in pairs)
+    ratios = sorted(pair[1].rate / pair[0].rate for pair in pairs)
+    p50, p99 = (statistics.median(getattr(pair[1], name) for pair in pairs) for name in ("p50_ms", "p99_ms"))
+    return [
+        ("bare FastAPI endpoint, same body validated, 64 connections", f"{bare:,.0f} req/s", "the yardstick"),
+        (
+            "`POST /orders`, durable (fsync), 64 connections, one process",
+            f"{venue:,.0f} req/s",
+            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        ),
+        (
+            "… as a ratio to the yardstick",
+            f"{statistics.median(ratios):.2f}",
+            f"{ratios[0]:.2f} to {ratios[-1]:.2f} over {len(ratios)} paired rounds",
+        ),
+    ]
+
+
+def measure_memory(orders: int) -> list[tuple[str, str, str]]:
+    found = http.memory(orders, 100_000)
+    # The first tenth fills caches that do not grow any more.
+    settled = next((mb for count, mb in found if count >= orders // 10), found[0][1])
+    series = ", ".join(f"{count // 1000}k {mb:.0f}" for count, mb in found)
+    return [
+        (
+            f"resident memory over {found[-1][0]:,} orders",
+            f"{settled:.0f} to {found[-1][1]:.0f} MiB",
+            f"after n orders: {series}",
+        )
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: to see that it works")
+    parser.add_argument("--engine-only", action="store_true", help="no servers")
+    parser.add_argument("--memory", action="store_true", help="also a million orders over HTTP, with memory")
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    asked = parser.parse_args()
+    rows = measure_engine(3 if asked.quick else 11)
+    if not asked.engine_only:
+        rows += measure_http(2, 2) if asked.quick else measure_http(5, 6)
+    if asked.memory:
+        rows += measure_memory(1_000_000)
+    table = render(rows)
+    print(table)
+    if asked.write:
+        text = README.read_text()
+        head, rest = text.split(BEGIN, 1)
+        README.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}")
+
+
+def render(rows: list[tuple[str, str, str]]) -> str:
+    machine = f"{os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
+    lines = ["| what | result | spread and notes |", "| --- | --- | --- |"]
+    lines += [f"| {what} | {result} | {notes} |" for what, result, notes in rows]
+    return "\n".join([*lines, "", f"`./scripts/bench` on {machine}; medians."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
