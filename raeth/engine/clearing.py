@@ -51,6 +51,13 @@ def position_of(market: Market, agent: Agent) -> Position:
 
 
 def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
+    """`carry_out` for an order that stands alone: it was judged to be affordable by itself."""
+    carry_out(state, market, position, order, plan, ts, out)
+    agent = position.agent
+    assert agent.cash >= agent.locked, "an order left free cash below zero"
+
+
+def carry_out(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
     """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end the rest."""
     for maker in plan.own:
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
@@ -69,8 +76,6 @@ def execute(state: State, market: Market, position: Position, order: Order, plan
     else:
         order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
     position.relock()
-    agent = position.agent
-    assert agent.cash >= agent.locked, "an order left free cash below zero"
 
 
 def take_in(state: State, market: Market, position: Position, order: Order) -> None:

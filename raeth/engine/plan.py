@@ -33,21 +33,29 @@ from raeth.engine.types import OPEN as MARKET_IS_OPEN
 
 
 class Overlay:
-    """What earlier legs of an atomic batch, or reduce-only makers in the same walk, have already used up."""
+    """What earlier legs of an atomic batch, or reduce-only makers in the same walk, have already used up.
 
-    __slots__ = ("flow", "gone", "moved", "taken")
+    `taken` and `cut` are contracts by order: traded, and trimmed as a reduce-only excess. `gone` are own makers that
+    self-trade prevention cancels, `moved` the change of a position by (market, agent).
+    """
+
+    __slots__ = ("cut", "gone", "moved", "taken")
 
     def __init__(self) -> None:
         self.taken: dict[int, int] = {}
+        self.cut: dict[int, int] = {}
         self.gone: dict[int, Order] = {}
         self.moved: dict[tuple[int, int], int] = {}
-        self.flow: dict[int, int] = {}
+
+    def left(self, order: Order) -> int:
+        """What of a resting order still rests."""
+        if order.id in self.gone:
+            return 0
+        return order.remaining - self.taken.get(order.id, 0) - self.cut.get(order.id, 0)
 
     def available(self, market: Market, maker: Order) -> int:
         """How much of `maker` may still trade; a reduce-only one never beyond what it may reduce at that moment."""
-        if maker.id in self.gone:
-            return 0
-        left = maker.remaining - self.taken.get(maker.id, 0)
+        left = self.left(maker)
         if maker.reduce_only:
             net = market.positions[maker.agent].net + self.moved.get((market.id, maker.agent), 0)
             left = min(left, reducible(net, maker.side))
@@ -60,6 +68,29 @@ class Overlay:
     def move(self, market: Market, agent: int, by: int) -> None:
         key = (market.id, agent)
         self.moved[key] = self.moved.get(key, 0) + by
+
+    def leg_done(self, market: Market, agent: int, by: int, plan: Plan) -> None:
+        """Leave things as this leg will: its own makers cancelled, the taker's position moved `by`, excess trimmed."""
+        for maker in plan.own:
+            self.gone[maker.id] = maker
+            self.cut.pop(maker.id, None)
+        self.move(market, agent, by)
+        if market.reducers:
+            for touched in {maker.agent: 0 for maker, _ in plan.fills} | {agent: 0}:
+                self._trim(market, market.positions[touched])
+
+    def _trim(self, market: Market, position: Position) -> None:
+        """What `clearing.trim_reducers` will do once the leg is carried out."""
+        net = position.net + self.moved.get((market.id, position.agent.id), 0)
+        for side in (BUY, SELL):
+            rows = [o for o in reversed(position.orders.values()) if o.reduce_only and o.side == side]
+            excess = sum(self.left(order) for order in rows) - reducible(net, side)
+            for order in rows:
+                if excess <= 0:
+                    break
+                by = min(excess, self.left(order))
+                self.cut[order.id] = self.cut.get(order.id, 0) + by
+                excess -= by
 
 
 class Plan(msgspec.Struct, gc=False):
@@ -106,7 +137,7 @@ def walk(
             break
         for maker in levels[level].values():
             if maker.account == account:
-                if overlay is not None and maker.id in overlay.gone:
+                if overlay is not None and not overlay.left(maker):
                     continue
                 if stp == CANCEL_MAKER:
                     plan.own.append(maker)
@@ -220,6 +251,11 @@ def judge(
                 resting -= gone.remaining
                 if gone.reduce_only:
                     reducing -= gone.remaining
+        for order_id, cut in overlay.cut.items():
+            mine = position.orders.get(order_id)
+            if mine is not None and mine.side == side:
+                resting -= cut
+                reducing -= cut
     decline = risk.chain(state, market, position, spec, ts, net, resting)
     if decline is None:
         decline = _form(market, spec, ts)

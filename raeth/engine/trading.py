@@ -10,7 +10,8 @@ import msgspec
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine import risk
-from raeth.engine.clearing import Events, end_order, execute, new_id, position_of, reject, shrink, take_out
+from raeth.engine.clearing import Events, carry_out, end_order, execute, new_id, position_of, reject, shrink, take_out
+from raeth.engine.fees import taker_fee_cents
 from raeth.engine.margin import lock_cents
 from raeth.engine.plan import Overlay, Plan, judge
 from raeth.engine.state import Agent, Market, Position, State
@@ -21,6 +22,7 @@ from raeth.engine.types import (
     FOK,
     LIMIT,
     OPEN,
+    PAYOUT,
     POST_ONLY,
     SELL,
     Order,
@@ -89,70 +91,76 @@ def place_batch(state: State, agent: Agent, command: cmd.PlaceBatch, ts: int, ou
 
 
 def _place_atomic(state: State, agent: Agent, legs: tuple[cmd.OrderSpec, ...], ts: int, out: Events) -> None:
-    """All legs as FOK, all or none: first all are planned over an overlay, then all are done, or none."""
+    """All legs as FOK, all or none: first all are planned over an overlay, then these plans are carried out, or none.
+
+    They are not judged a second time: the book has no mark of its own between two legs, and a leg may need collateral
+    that a later one frees.
+    """
     specs = [msgspec.structs.replace(spec, tif=FOK) for spec in legs]
-    failed = _plan_atomic(state, agent, specs, ts)
+    plans, failed = _plan_atomic(state, agent, specs, ts)
     if failed is None:
-        for spec in specs:
-            order = place(state, agent, spec, ts, out)
+        for market, position, spec, plan in plans:
+            order = make_order(state, agent, spec, ts)
+            carry_out(state, market, position, order, plan, ts, out)
             assert order.remaining == 0 and order.filled == order.qty, "a planned leg did not fill"
+            out.append(ev.OrderPlaced(order))
+        assert agent.cash >= agent.locked, "an atomic batch left free cash below zero"
         return
     index, code, details = failed
     for place_in_batch, spec in enumerate(specs):
         order = make_order(state, agent, spec, ts)
         mine = place_in_batch == index
         reject(order, code if mine else "STRATEGY_NOT_FILLED", details if mine else {})
-        market = state.markets.get(spec.market)
-        if market is not None and mine:
-            risk.note_decline(market, position_of(market, agent), spec.side, code, ts)
+        market_there = state.markets.get(spec.market)
+        if market_there is not None and mine:
+            risk.note_decline(market_there, position_of(market_there, agent), spec.side, code, ts)
         out.append(ev.OrderPlaced(order))
+
+
+_Leg = tuple[Market, Position, cmd.OrderSpec, Plan]
 
 
 def _plan_atomic(
     state: State, agent: Agent, specs: list[cmd.OrderSpec], ts: int
-) -> tuple[int, str, dict[str, int]] | None:
-    """The first leg that fails with its code and repair, or None when the whole batch can be done."""
+) -> tuple[list[_Leg], tuple[int, str, dict[str, int]] | None]:
+    """The plan of every leg; and the first leg that fails with its code and repair, None when all can be done."""
     overlay = Overlay()
-    plans: list[tuple[Market, Position, cmd.OrderSpec, Plan]] = []
+    plans: list[_Leg] = []
     for index, spec in enumerate(specs):
         market = state.markets.get(spec.market)
         if market is None:
-            return index, "MARKET_CLOSED" if spec.market else "UNKNOWN_MARKET", {}
+            return plans, (index, "MARKET_CLOSED" if spec.market else "UNKNOWN_MARKET", {})
         position = position_of(market, agent)
         decline, plan = judge(state, market, position, spec, ts, overlay=overlay)
         if decline is not None:
-            return index, decline[0], decline[1]
+            return plans, (index, *decline)
         assert plan is not None
-        for maker in plan.own:
-            overlay.gone[maker.id] = maker
-        overlay.move(market, agent.id, spec.qty if spec.side == BUY else -spec.qty)
+        overlay.leg_done(market, agent.id, spec.qty if spec.side == BUY else -spec.qty, plan)
         plans.append((market, position, spec, plan))
-    required = _atomic_lock(agent, plans)
+    required = _atomic_lock(agent, plans, overlay)
     if required > agent.free:
-        return len(specs) - 1, "INSUFFICIENT_MARGIN", {"required_cents": required, "free_cash_cents": agent.free}
-    return None
+        details = {"required_cents": required, "free_cash_cents": agent.free}
+        return plans, (len(specs) - 1, "INSUFFICIENT_MARGIN", details)
+    return plans, None
 
 
-def _atomic_lock(agent: Agent, plans: list[tuple[Market, Position, cmd.OrderSpec, Plan]]) -> int:
+def _atomic_lock(agent: Agent, plans: list[_Leg], overlay: Overlay) -> int:
     """How much more collateral all legs together need, in cents."""
     required = 0
     for market_id in dict.fromkeys(market.id for market, *_ in plans):
         net = flow = 0
-        ended: dict[int, Order] = {}
-        position = None
-        for market, position_here, spec, plan in plans:
+        position = agent.positions[market_id]
+        for market, _, spec, plan in plans:
             if market.id != market_id:
                 continue
-            position = position_here
-            fee = -(-plan.weight * market.settings.taker_rate_bps // 1_000_000)
+            fee = taker_fee_cents(plan.weight * market.settings.taker_rate_bps)
             net += spec.qty if spec.side == BUY else -spec.qty
             flow += -fee - plan.notional if spec.side == BUY else plan.notional - fee
-            ended.update({maker.id: maker for maker in plan.own if maker.agent == agent.id})
-        assert position is not None
         costs = list(position.cost)
-        for maker in ended.values():
-            assert maker.price is not None
-            costs[maker.side] -= maker.remaining * (maker.price if maker.side == BUY else 100 - maker.price)
+        for order in position.orders.values():
+            assert order.price is not None
+            lost = order.remaining - overlay.left(order)
+            costs[order.side] -= lost * (order.price if order.side == BUY else PAYOUT - order.price)
         lock = lock_cents(position.net + net, position.cash_flow + flow, costs[BUY], costs[SELL])
         required += lock - position.lock
     return required
