@@ -61,7 +61,7 @@ class Call(Request):
     @property
     def is_api(self) -> bool:
         path: str = self.scope["path"]
-        return path.startswith("/api/")
+        return path.startswith("/api/") or path == "/api"
 
     @property
     def address(self) -> str:

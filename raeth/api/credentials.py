@@ -163,7 +163,7 @@ class Door:
         needed = _SCOPES.get(access)
         if needed is None:
             raise self._refused(call, RaethError(Code.FORBIDDEN))
-        if needed and not any(scope in spec.scopes for scope in needed):
+        if needed and needed[0] not in spec.scopes and needed[-1] not in spec.scopes:
             details = {"required": list(needed), "granted": list(spec.scopes)}
             raise self._refused(call, RaethError(Code.SCOPE_REQUIRED, details=details))
         if agent.suspended and access is Access.AGENT_TRADE:

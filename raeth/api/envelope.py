@@ -1,7 +1,8 @@
 """The outermost layer: names every request, finds its route, and never lets anything out that is not an answer.
 
-Pure ASGI. Calls without a variable in their path are found in a dictionary and run at once; the rest goes through the
-framework's router to the same execution. Must not know credentials, budgets or any call.
+Pure ASGI. Calls are found by method and path in a dictionary, those with variables in their path by a handful of
+patterns, and run at once: through the framework's router and middleware it would be 55 µs later. What is not a call
+goes on to the framework, which holds the same routes. Must not know credentials, budgets or any call.
 """
 
 from __future__ import annotations
@@ -32,16 +33,21 @@ def request_id(headers: dict[bytes, bytes]) -> str:
 
 
 class Envelope:
-    """`app` answers what the dictionary does not hold: paths with variables, pages, what does not exist."""
+    """`app` answers what none of `routes` does."""
 
     def __init__(self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute]) -> None:
         self._app = app
         self._venue = venue
         self.routes = tuple(routes)
         self._tally = venue.metrics.tally("outside_any_route")
-        self._static = {
-            (method, route.path): route.run for route in self.routes if route.is_static for method in route.methods or ()
-        }
+        self._static: dict[tuple[str, str], VenueRoute] = {}
+        self._patterns: dict[tuple[str, int], list[VenueRoute]] = {}
+        for route in self.routes:
+            method = route.declared.method
+            if route.is_static:
+                self._static[method, route.path] = route
+            else:
+                self._patterns.setdefault((method, route.path.count("/")), []).append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,11 +59,20 @@ class Envelope:
             scope["raw_path"] = path.encode("utf-8", "surrogateescape")
         headers = scope["raeth.headers"] = dict(scope["headers"])
         scope["raeth.request_id"] = request_id(headers)
-        run = self._static.get((scope["method"], path))
-        if run is not None:
-            await run(scope, receive, send)
+        route = self._static.get((scope["method"], path)) or self._match(scope, path)
+        if route is not None:
+            await route.run(scope, receive, send)
         else:
             await self._through_framework(scope, receive, send)
+
+    def _match(self, scope: Scope, path: str) -> VenueRoute | None:
+        """The call whose pattern fits, its variables put into the scope. They are plain text without a slash."""
+        for route in self._patterns.get((scope["method"], path.count("/")), ()):
+            found = route.path_regex.match(path)
+            if found is not None:
+                scope["path_params"] = found.groupdict()
+                return route
+        return None
 
     async def _through_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False

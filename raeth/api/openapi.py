@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
-from starlette.routing import BaseRoute
 
 from raeth.api.access import Access, Budget
 from raeth.errors import CATALOGUE, Code
 
 if TYPE_CHECKING:
-    from raeth.api.routing import Declared, Plan
+    from raeth.api.routing import Declared, Plan, VenueRoute
 
 TITLE: Final = "raeth"
 
@@ -44,9 +43,8 @@ the window above its open, else nothing; prices are integer cents of YES, 1 to 9
 TAGS: Final = {
     "auth": "Accounts, sessions and keys.",
     "owner": "What the person or program behind the agents can do.",
-    "orders": "Placing, changing and cancelling orders.",
-    "quotes": "Two-sided quotes, replaced atomically.",
-    "markets": "Windows, books, trades and settlements. No key needed.",
+    "orders": "Placing, quoting, changing and cancelling.",
+    "market data": "Windows, books, trades and settlements. No key needed.",
     "reference": "The Bitcoin price that decides. No key needed.",
     "account": "An agent's cash, positions and history.",
     "admin": "The operator.",
@@ -172,12 +170,7 @@ def documented(declared: Declared, plan: Plan) -> dict[str, Any]:
             "summary": CATALOGUE[code].when,
             "value": error_example(code),
         }
-    if examples := _answers(declared):
-        responses[declared.status_code] = {"content": {declared.media_type: {"examples": examples}}}
     extra: dict[str, Any] = {"security": SECURITY[declared.access], "x-access": declared.access.value}
-    if declared.request_examples:
-        bodies = {name: {"value": dict(body)} for name, body in declared.request_examples.items()}
-        extra["requestBody"] = {"content": {"application/json": {"examples": bodies}}}
     if declared.access is Access.AGENT_OR_OWNER:
         extra["parameters"] = [_AGENT_ID]
     return {"responses": responses, "openapi_extra": extra, "response_description": "Done."}
@@ -203,7 +196,7 @@ def error_example(code: Code) -> dict[str, Any]:
 def _answers(declared: Declared) -> dict[str, Any]:
     """Examples of the good answer: as declared, and for order entry one a decline, named by its code."""
     examples = {name: {"value": value} for name, value in declared.answer_examples.items()}
-    good = next(iter(declared.answer_examples.values()), None) or _example_of(declared.response_model)
+    good = next(iter([*declared.answer_examples.values(), *_examples_of(declared.response_model)]), None)
     if good is None:
         return examples
     if not examples:
@@ -213,11 +206,10 @@ def _answers(declared: Declared) -> dict[str, Any]:
     return examples
 
 
-def _example_of(model: Any) -> Any:
-    config = getattr(model, "model_config", {})
-    extra = config.get("json_schema_extra")
-    found = extra.get("examples") if isinstance(extra, dict) else None
-    return found[0] if found else None
+def _examples_of(model: Any) -> list[Any]:
+    """The examples that a model carries itself."""
+    extra = getattr(model, "model_config", {}).get("json_schema_extra")
+    return list(extra.get("examples", ())) if isinstance(extra, dict) else []
 
 
 def declined(good: Mapping[str, Any], code: Code) -> dict[str, Any]:
@@ -241,10 +233,27 @@ def declined(good: Mapping[str, Any], code: Code) -> dict[str, Any]:
     return {**good, **{name: value for name, value in refused.items() if name in good}}
 
 
+def _complete(document: dict[str, Any], route: VenueRoute) -> None:
+    """Put in what the framework's own writer would spoil: it drops every null, in examples too, and adds a 422."""
+    declared = route.declared
+    operation = document["paths"][route.path_format][declared.method.lower()]
+    if Code.VALIDATION_FAILED not in route.errors:
+        operation["responses"].pop("422", None)
+    if examples := _answers(declared):
+        content = operation["responses"][str(declared.status_code)].setdefault("content", {})
+        content.setdefault(declared.media_type, {})["examples"] = examples
+    if declared.request_examples:
+        bodies = {name: {"value": dict(body)} for name, body in declared.request_examples.items()}
+        operation["requestBody"]["content"]["application/json"]["examples"] = bodies
+    schema = document["components"]["schemas"].get(getattr(declared.response_model, "__name__", ""))
+    if schema is not None and (examples_of := _examples_of(declared.response_model)):
+        schema["examples"] = examples_of
+
+
 class Document:
     """The document of one application, made once, when it is first asked for."""
 
-    def __init__(self, routes: Iterable[BaseRoute], version: str) -> None:
+    def __init__(self, routes: Iterable[VenueRoute], version: str) -> None:
         self._routes = list(routes)
         self._version = version
         self._content: dict[str, Any] | None = None
@@ -265,6 +274,11 @@ class Document:
                 license_info={"name": "MIT", "identifier": "MIT"},
             )
             self._content.setdefault("components", {})["securitySchemes"] = SCHEMES
+            for route in self._routes:
+                if route.declared.in_schema:
+                    _complete(self._content, route)
+            for ours in ("HTTPValidationError", "ValidationError"):
+                self._content["components"]["schemas"].pop(ours, None)
         return self._content
 
     @property

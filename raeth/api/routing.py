@@ -192,6 +192,7 @@ class VenueRoute(APIRoute):
         self.venue = venue
         self.tally = venue.metrics.tally(declared.name)
         self.is_static = not plan.path
+        self.errors = openapi.errors_of(declared, plan)
         self._gated = declared.budget in GATED
         self._plan = plan
         self._is_api = declared.path.startswith(API)

@@ -17,13 +17,13 @@ from raeth.api.parsing import invalid
 from raeth.api.routes.auth import refuse_reserved
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.auth import (
-    AccountView,
     AgentPage,
     AgentRequest,
     AgentView,
     KeyPage,
     KeyRequest,
     NewKeyView,
+    OwnerView,
     RevokedKeyView,
     TransferRequest,
     TransferView,
@@ -48,7 +48,7 @@ T = TypeVar("T")
     budget=Budget.READ,
     name="get_me",
     summary="The account: master wallet and agents",
-    response_model=AccountView,
+    response_model=OwnerView,
 )
 async def me(call: Call) -> Any:
     identity = await call.venue.store.identity_by_account(call.account_id or 0)

@@ -113,7 +113,7 @@ class MasterView(Answer):
     cash_cents: Cents
 
 
-class AccountView(Answer):
+class OwnerView(Answer):
     account_id: Uuid
     email: str | None
     created_at: Time
