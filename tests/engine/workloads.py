@@ -218,7 +218,7 @@ def settings_of(random: Random) -> dict[str, Any]:
             taker_rate_bps=random.choice([700, 700, 333, 0]),
             maker_rebate_bps=random.choice([2_500, 2_500, 10_000, 1]),
             faucet_amount_cents=400,
-            faucet_cooldown_ms=4_000,
+            faucet_cooldown_ms=20_000,
             faucet_account_cap_cents=1_600,
             signup_grant_cents=random.choice([700, 3_000, 50_000]),
         )
