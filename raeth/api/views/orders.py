@@ -83,7 +83,9 @@ def reject_details(code: str, details: dict[str, int] | None, *, confirmable: bo
 
 
 def order_body(names: Names, market: MarketName | None, order: Order, replayed: bool = False) -> OrderBody:
-    """The body of an order in `market`, which is None for one that named a market nobody knows."""
+    """The body of an order. `market` is how its market is named now: nobody may have known it when it was placed."""
+    if not order.market:
+        market = None
     code = order.reject_reason
     created = iso(order.created_ts)
     fills = order.fills
