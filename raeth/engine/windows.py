@@ -19,10 +19,17 @@ NEVER: Final = 1 << 62
 
 
 def symbol_of(slug: str, close_at: int) -> str:
-    """`BTC-1M-20261120T1031Z`: the series and the minute in which the window closes."""
-    days, second = divmod(close_at // 1000, 86_400)
+    """`BTC-1M-20261120T1031Z`: the series and the minute at which the window closes.
+
+    Windows that are no whole minutes close within one: seconds, and if need be milliseconds, keep their names apart.
+    """
+    days, ms = divmod(close_at, 86_400_000)
     year, month, day = _civil(days)
-    return f"{slug}-{year:04d}{month:02d}{day:02d}T{second // 3600:02d}{second // 60 % 60:02d}Z"
+    second = ms // 1000
+    within = f"{second % 60:02d}" if ms % 60_000 else ""
+    if ms % 1000:
+        within += f"{ms % 1000:03d}"
+    return f"{slug}-{year:04d}{month:02d}{day:02d}T{second // 3600:02d}{second // 60 % 60:02d}{within}Z"
 
 
 def _civil(days: int) -> tuple[int, int, int]:
