@@ -113,7 +113,8 @@ def announce(node: Node, url: str) -> None:
     ]
     if node.admin_token_path is not None:
         lines.append(
-            f"  admin    token in {node.admin_token_path}; try: raeth admin state --data-dir {settings.data_dir}"
+            f"  admin    token in {node.admin_token_path}; "
+            f"try: raeth admin state --url {url} --data-dir {settings.data_dir}"
         )
     if settings.house.enabled:
         lines.append("  house    this version has no house market maker yet: the book is what agents make it")
