@@ -11,7 +11,8 @@ class Access(Enum):
     PUBLIC = "public"
     """Anybody; credentials are not looked at."""
     OPTIONAL_AGENT = "optional_agent"
-    """Anybody; an agent's key draws on the agent's budget and may add to the answer. A bad key is still a 401."""
+    """Anybody; an agent's key draws on the agent's budget and may add to the answer. A bad key is still a 401,
+    and the operator's token, which reaches nothing but its own calls, a 403."""
     AGENT_READ = "agent_read"
     """An API key with scope `read`."""
     AGENT_TRADE = "agent_trade"

@@ -14,6 +14,7 @@ before the schema, and around an endpoint it would run after.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -92,6 +93,7 @@ class Gates:
     def __init__(self, settings: Settings) -> None:
         limits = settings.limits
         self._limiter = Limiter(key_func=_address_key)
+        self._limiter.logger.setLevel(logging.ERROR)  # it would log each refusal, and a flood must not fill the log
         per_minute = f"{limits.signups_per_minute} per minute"
         claims = f"{limits.writes_per_minute} per minute"
 

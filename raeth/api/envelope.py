@@ -59,15 +59,18 @@ class Envelope:
             scope["raw_path"] = path.encode("utf-8", "surrogateescape")
         headers = scope["raeth.headers"] = dict(scope["headers"])
         scope["raeth.request_id"] = request_id(headers)
-        route = self._static.get((scope["method"], path)) or self._match(scope, path)
+        method: str = scope["method"]
+        if method == "HEAD":
+            method = "GET"  # the server leaves the body out
+        route = self._static.get((method, path)) or self._match(scope, method, path)
         if route is not None:
             await route.run(scope, receive, send)
         else:
             await self._through_framework(scope, receive, send)
 
-    def _match(self, scope: Scope, path: str) -> VenueRoute | None:
+    def _match(self, scope: Scope, method: str, path: str) -> VenueRoute | None:
         """The call whose pattern fits, its variables put into the scope. They are plain text without a slash."""
-        for route in self._patterns.get((scope["method"], path.count("/")), ()):
+        for route in self._patterns.get((method, path.count("/")), ()):
             found = route.path_regex.match(path)
             if found is not None:
                 scope["path_params"] = found.groupdict()
@@ -106,9 +109,18 @@ class Nowhere:
         )
         try:
             if call.is_api:
-                if not self._venue.door.admit_now(call, Access.OPTIONAL_AGENT):
-                    await self._venue.door.admit(call, Access.OPTIONAL_AGENT)
-                self._venue.budgets.spend(call, Budget.READ)
+                await self._admit(call)
             raise RaethError(Code.NOT_FOUND)
         except Exception as error:
             await answers.send_error(call, error, self._tally)
+
+    async def _admit(self, call: Call) -> None:
+        door = self._venue.door
+        try:
+            if not door.admit_now(call, Access.OPTIONAL_AGENT):
+                await door.admit(call, Access.OPTIONAL_AGENT)
+        except RaethError as error:
+            if error.code is not Code.FORBIDDEN:  # nothing is out of reach where nothing is; it has been counted
+                raise
+        else:
+            self._venue.budgets.spend(call, Budget.READ)
