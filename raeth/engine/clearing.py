@@ -93,7 +93,7 @@ def take_in(state: State, market: Market, position: Position, order: Order) -> N
     if order.reduce_only:
         position.reducing[side] += left
         market.reducers += 1
-    if order.expires_at is not None and order.expires_at < market.close_at:
+    if order.expires_at is not None and order.expires_at <= market.close_at:
         # Beyond the close the market ends the order; leaving those out keeps the heap as small as the book.
         heapq.heappush(state.expiries, (order.expires_at, order.id))
         if order.expires_at < state.next_due:
