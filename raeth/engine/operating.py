@@ -8,7 +8,7 @@ from raeth.engine.accounts import drop_key
 from raeth.engine.clearing import Events, clear_book, finish, move_cash
 from raeth.engine.state import State
 from raeth.engine.trading import cancel_all
-from raeth.engine.types import VOID
+from raeth.engine.types import EXPIRED, VOID
 from raeth.engine.windows import list_next, schedule
 
 
@@ -27,7 +27,7 @@ def unfreeze(state: State, command: cmd.Unfreeze, ts: int, out: Events) -> None:
 def halt(state: State, command: cmd.HaltMarket, ts: int, out: Events) -> None:
     """Trading stops in one market; what rests stays and can be cancelled."""
     market = state.markets.get(command.market)
-    if market is None:
+    if market is None or market.status == EXPIRED:
         out.append(ev.Refused("MARKET_CLOSED"))
         return
     market.halted = True
@@ -38,7 +38,7 @@ def halt(state: State, command: cmd.HaltMarket, ts: int, out: Events) -> None:
 def resume(state: State, command: cmd.ResumeMarket, ts: int, out: Events) -> None:
     """Not for a window whose open print was unusable: it can only end VOID."""
     market = state.markets.get(command.market)
-    if market is None or market.unusable:
+    if market is None or market.status == EXPIRED or market.unusable:
         out.append(ev.Refused("MARKET_CLOSED"))
         return
     market.halted = False
