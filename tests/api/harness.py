@@ -196,10 +196,10 @@ class Desk:
         await self.advance(state.pending.open_at - self.clock.now_ms())
         await self.print(price_cents)
 
-    async def read(self, path: str, status: int = 200, **params: Any) -> Any:
+    async def read(self, path: str, expect: int = 200, **params: Any) -> Any:
         """A public read without any credential."""
         response = await self.http.get("/api/v1" + path, params=params)
-        assert response.status_code == status, f"{response.status_code}: {response.text}"
+        assert response.status_code == expect, f"{response.status_code}: {response.text}"
         return response.json()
 
     def check(self) -> None:

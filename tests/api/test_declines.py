@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,6 @@ from tests.api.harness import RULES, Desk, Trader, opened_desk
 
 Case = Callable[[Desk, Trader, Trader], Awaitable[dict[str, Any]]]
 CASES: dict[Code, Case] = {}
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path) as desk:
-        yield desk
 
 
 def case(code: Code) -> Callable[[Case], Case]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +10,13 @@ import pytest
 from raeth.api.schemas.order_views import OrderView
 from raeth.api.views.orders import OrderBody
 from raeth.engine import commands as cmd
-from tests.api.harness import RULES, Desk, opened_desk
+from tests.api.harness import RULES, Desk
 
 KEYS = (
     "order_id client_order_id market_id symbol agent_id side type tif price qty reduce_only status filled_qty "
     "remaining_qty filled_notional_cents fee_cents reject_reason reject_message reject_details cancel_reason fills "
     "created_at updated_at seq replayed"
 ).split()
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path) as desk:
-        yield desk
 
 
 def limit(desk: Desk, side: str = "BUY", price: int = 50, qty: int = 10, **fields: Any) -> dict[str, Any]:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from raeth.config import LimitSettings
 from raeth.engine import commands as cmd
 from tests.api.harness import RULES, Desk, Trader, opened_desk
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path) as desk:
-        yield desk
 
 
 def leg(desk: Desk, side: str, price: int, qty: int, **fields: Any) -> dict[str, Any]:

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raeth.engine import commands as cmd
-from tests.api.harness import Desk, Trader, opened_desk
+from tests.api.harness import Desk, Trader
 
 NOBODY = "00000000-0000-8000-8000-000000000000"
 NOT_IDS = ("nonsense", NOBODY, "ffffffff-ffff-8fff-bfff-ffffffffffff", "%00", "ä", "x" * 200)
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path) as desk:
-        yield desk
 
 
 async def first_filled(taker: Trader, *orders: dict[str, Any]) -> str:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.api.harness import Desk, Trader, opened_desk
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path) as desk:
-        yield desk
+from tests.api.harness import Desk, Trader
 
 
 async def walk(trader: Trader, path: str, **params: Any) -> list[dict[str, Any]]:
@@ -129,5 +121,5 @@ async def test_fills_of_both_sides(desk: Desk) -> None:
 
 async def test_reads_need_a_key(desk: Desk) -> None:
     for path in ("/orders", "/orders/x", "/orders/by-client-id/x", "/fills", "/account", "/positions", "/ledger"):
-        body = await desk.read(path, status=401)
+        body = await desk.read(path, 401)
         assert body["code"] == "AUTH_MISSING"

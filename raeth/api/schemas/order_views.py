@@ -215,6 +215,6 @@ class PreviewView(Answer):
     free_cash_after_cents: int
     position_after: int = Field(description="Contracts: positive YES, negative NO.")
     worst_case_loss_cents: int = Field(
-        description="What this market can still cost after the order, were all that rests of it to fill: the collateral."
+        description="What this market can still cost after the order, if all that rests fills: the collateral."
     )
     as_of_seq: Seq

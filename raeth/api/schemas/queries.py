@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from raeth.api.schemas.common import ClientName, MarketRef, Request
 from raeth.api.schemas.markets import MarketStatus
@@ -13,6 +14,22 @@ from raeth.api.schemas.order_views import OrderStatus
 Limit = Annotated[int, Field(ge=1, le=250, description="Items in the answer.")]
 CursorText = Annotated[str, Field(max_length=256, description="`next_cursor` of the page before, unchanged.")]
 Slug = Annotated[str, Field(min_length=1, max_length=64, examples=["BTC-1M"])]
+
+
+INTERVALS_MS: Final = (1_000, 5_000, 10_000, 60_000)
+
+
+def _is_interval(value: int) -> int:
+    if value not in INTERVALS_MS:
+        raise PydanticCustomError("interval", "Must be one of 1000, 5000, 10000, 60000")
+    return value
+
+
+Interval = Annotated[
+    int,
+    AfterValidator(_is_interval),
+    Field(description="Length of a candle in milliseconds.", json_schema_extra={"enum": list(INTERVALS_MS)}),
+]
 
 
 class PageQuery(Request):
@@ -40,7 +57,7 @@ class BookQuery(Request):
 
 
 class CandlesQuery(PageQuery):
-    interval_ms: Literal[1_000, 5_000, 10_000, 60_000] = Field(5_000, description="Length of a candle.")
+    interval_ms: Interval = 5_000
 
 
 class HistoryQuery(Request):
