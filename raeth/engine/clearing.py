@@ -54,11 +54,17 @@ def execute(state: State, market: Market, position: Position, order: Order, plan
     """`carry_out` for an order that stands alone: it was judged to be affordable by itself."""
     carry_out(state, market, position, order, plan, ts, out)
     agent = position.agent
+    if plan.fills or plan.own:
+        position.relock()
+    else:
+        # Only the remainder changed, and the margin test has just computed what that locks.
+        agent.locked += plan.lock - position.lock
+        position.lock = plan.lock
     assert agent.cash >= agent.locked, "an order left free cash below zero"
 
 
 def carry_out(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
-    """Carry out `plan` for `order`, which is not in the book: cancel own makers, fill, then rest or end the rest."""
+    """Cancel own makers, fill, then rest or end the rest of `order`, which is not in the book. The caller relocks."""
     for maker in plan.own:
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
     if plan.fills:
@@ -75,7 +81,6 @@ def carry_out(state: State, market: Market, position: Position, order: Order, pl
         take_in(state, market, position, order)
     else:
         order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
-    position.relock()
 
 
 def take_in(state: State, market: Market, position: Position, order: Order) -> None:

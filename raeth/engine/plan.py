@@ -316,7 +316,7 @@ def _match(
     if overlay is not None:
         return None, plan
     rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    *_, lock = after_plan(market, position, spec, plan, rests, replacing)
+    lock = after_plan(market, position, spec, plan, rests, replacing)[3]
     agent = position.agent
     if agent.cash - agent.locked + position.lock < lock:
         return _too_dear(market, position, spec, replacing, lock), None

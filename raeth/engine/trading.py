@@ -102,6 +102,7 @@ def _place_atomic(state: State, agent: Agent, legs: tuple[cmd.OrderSpec, ...], t
         for market, position, spec, plan in plans:
             order = make_order(state, agent, spec, ts)
             carry_out(state, market, position, order, plan, ts, out)
+            position.relock()
             assert order.remaining == 0 and order.filled == order.qty, "a planned leg did not fill"
             out.append(ev.OrderPlaced(order))
         assert agent.cash >= agent.locked, "an atomic batch left free cash below zero"
