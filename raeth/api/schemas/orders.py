@@ -118,9 +118,6 @@ class BatchRequest(Request):
 
     @model_validator(mode="after")
     def _legs_agree(self) -> BatchRequest:
-        names = [leg.client_order_id for leg in self.orders if leg.client_order_id is not None]
-        if len(set(names)) != len(names):
-            fault("orders", "duplicate_client_order_id", "A client_order_id names one order of the batch")
         if self.atomic and any(leg.tif == "POST_ONLY" for leg in self.orders):
             fault("orders", "atomic_cannot_post", "Legs of an atomic batch act as FOK, which POST_ONLY contradicts")
         return self

@@ -39,12 +39,13 @@ class MarketName(NamedTuple):
 class Names:
     """The public names of one venue's ids, for the venue born at `born` (epoch milliseconds)."""
 
-    __slots__ = ("_agents", "_markets", "born")
+    __slots__ = ("_agents", "_ids", "_markets", "born")
 
     def __init__(self, born: int) -> None:
         self.born = born
         self._agents: dict[int, str] = {}
         self._markets: dict[int, MarketName] = {}
+        self._ids: dict[str, int] = {}
 
     def uuid(self, entity_id: int) -> str:
         """Of an order or a trade: seen once or twice, so not remembered."""
@@ -52,6 +53,9 @@ class Names:
 
     def entity(self, text: str) -> int | None:
         """The id behind a UUID, or None when this venue cannot have made it."""
+        known = self._ids.get(text)
+        if known is not None:
+            return known
         entity_id = from_uuid(self.born, text)
         # 0 is nobody's, and what does not fit 63 bits fits neither the journal nor a table.
         return entity_id if entity_id and entity_id <= _ID_MAX else None
@@ -73,5 +77,7 @@ class Names:
         if name is None:
             if len(self._markets) >= _MOST_REMEMBERED:
                 self._markets.clear()
+                self._ids.clear()
             name = self._markets[market_id] = MarketName(to_uuid(self.born, market_id), symbol)
+            self._ids[name.uuid] = market_id
         return name
