@@ -432,11 +432,13 @@ class TestExpiry:
         ended = of_kind(venue.at(OPEN_AT + 300), ev.OrderEnded)
         assert [e.order.id for e in ended] == [orders[at].id for at in (100, 200, 300)]
 
-    def test_at_the_close_the_market_is_what_ends_it(self) -> None:
+    @pytest.mark.parametrize(("at", "status"), [(MINUTE, "EXPIRED"), (MINUTE + 1, "CANCELLED")])
+    def test_at_the_close_its_own_expiry_comes_first(self, at: int, status: str) -> None:
         venue = Venue(**NO_FEES)
-        venue.buy(venue.agents[0], 50, 1, expires_at=OPEN_AT + MINUTE)
+        venue.buy(venue.agents[0], 50, 1, expires_at=OPEN_AT + at)
         [ended] = of_kind(venue.stroll(OPEN_AT + MINUTE), ev.OrderEnded)
-        assert (ended.order.status, ended.order.cancel_reason) == ("CANCELLED", "MARKET_CLOSED")
+        assert (ended.order.status, ended.order.updated_ts) == (status, OPEN_AT + MINUTE)
+        assert ended.order.cancel_reason == (None if status == "EXPIRED" else "MARKET_CLOSED")
 
     def test_an_amended_order_still_expires_once(self) -> None:
         venue = Venue(**NO_FEES)
