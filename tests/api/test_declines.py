@@ -10,9 +10,10 @@ import pytest
 
 from raeth.api.views.names import iso
 from raeth.engine import commands as cmd
+from raeth.engine.ids import to_uuid
 from raeth.engine.types import Settings
 from raeth.errors import CATALOGUE, DECLINE_CODES, Code
-from tests.api.harness import RULES, Desk, Trader, opened_desk
+from tests.api.harness import GENESIS_MS, RULES, Desk, Trader, opened_desk
 
 Case = Callable[[Desk, Trader, Trader], Awaitable[dict[str, Any]]]
 CASES: dict[Code, Case] = {}
@@ -38,7 +39,7 @@ def test_no_other_code_declines() -> None:
 
 @case(Code.UNKNOWN_MARKET)
 async def unknown_market(desk: Desk, a: Trader, b: Trader) -> dict[str, Any]:
-    for market in ("BTC-1M-19990101T0000Z", "nonsense", a.uuid, "x" * 64, "ffffffff-ffff-8fff-bfff-ffffffffffff"):
+    for market in ("BTC-1M-19990101T0000Z", "nonsense", a.uuid, "x" * 64, to_uuid(GENESIS_MS, (1 << 74) - 1)):
         details = await a.declined("UNKNOWN_MARKET", "BUY", 50, 1, market_id=market)
         order = await a.place("BUY", 50, 1, market_id=market)
         assert order["market_id"] is None and order["symbol"] is None
