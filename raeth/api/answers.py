@@ -15,11 +15,14 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from raeth.api.call import Answer, Call
 from raeth.errors import Code, RaethError
+from raeth.journal.base import JournalUnavailable
 
 log = structlog.get_logger("raeth.api")
 
@@ -96,7 +99,14 @@ async def send_error(call: Call, error: Exception, tally: Tally) -> None:
     await _send(call, refusal.http, encode(refusal.body(call.request_id)), b"application/json", headers, tally)
 
 
+DATABASE_AWAY: Final = (OperationalError, PoolTimeout, JournalUnavailable)
+"""The tables cannot be read now: not our bug, and worth another try."""
+
+
 def _unexpected(call: Call, error: Exception) -> RaethError:
+    if isinstance(error, DATABASE_AWAY):
+        log.warning("tables not readable", request_id=call.request_id, kind=type(error).__name__)
+        return RaethError(Code.SERVICE_DEGRADED)
     # The message of an exception may quote the request; where it happened and what kind it was does not.
     log.error(
         "unexpected error",

@@ -245,7 +245,7 @@ async def test_a_key_expires_in_real_time(desk: Desk) -> None:
     second = await person.with_key(expires_at_ms=soon)
     assert first["expires_at"] == second["expires_at"] == iso_ms(soon)
     assert await code_of(desk, first["api_key"]) == (200, None)
-    with freeze_time(iso_ms(soon), real_asyncio=True):
+    with freeze_time(iso_ms(soon + 1), real_asyncio=True):
         assert await code_of(desk, first["api_key"]) == (401, "AUTH_EXPIRED")
         assert await code_of(desk, second["api_key"]) == (401, "AUTH_EXPIRED")
 

@@ -19,6 +19,8 @@ from raeth.api.parsing import Deadline, QueryReader
 from raeth.api.routing import VenueRoute
 from raeth.api.schemas.queries import OrdersQuery
 from raeth.errors import CATALOGUE, Code, RaethError
+from raeth.store.queries import Store
+from raeth.store.reader import sqlite_url
 from tests.api.harness import ADMIN, LIMITS, Desk, Trader, opened_desk
 
 UUID = "0193b2c4-7d10-8000-8000-000000200001"
@@ -476,6 +478,17 @@ async def test_a_journal_that_cannot_be_written_shows(desk: Desk, alice: Trader)
     await alice.refused("SERVICE_DEGRADED", 503, "POST", "/orders", json=order(desk))
     assert (await desk.http.get("/status")).status_code == 200
     desk.sequencer.health.mode, desk.sequencer.health.last_error = "ok", None
+
+
+async def test_tables_that_cannot_be_read_are_a_503(desk: Desk, alice: Trader, tmp_path: Path) -> None:
+    store, desk.venue.store = desk.venue.store, Store(sqlite_url(tmp_path / "gone" / "raeth.db"))
+    try:
+        await alice.refused("SERVICE_DEGRADED", 503, "GET", "/ledger")
+        response = await desk.http.get("/api/v1/me", headers={"Authorization": "Bearer rs_x"})
+        assert (response.status_code, response.json()["code"]) == (503, "SERVICE_DEGRADED")
+    finally:
+        await desk.venue.store.close()
+        desk.venue.store = store
 
 
 async def test_meta_publishes_catalogue_limits_and_version(desk: Desk) -> None:
