@@ -124,6 +124,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at a first start that tell nobody anything
 
 
 def _drop_terminal_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

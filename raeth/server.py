@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import gc
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import structlog
 import uvicorn
 
 from raeth.api.app import create_app
+from raeth.api.credentials import load_admin_token, load_pepper
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import Settings
@@ -30,10 +30,9 @@ from raeth.journal.scrub import scrub
 from raeth.journal.sqlite import SqliteJournal
 from raeth.reference import first_ts_ms, open_source
 from raeth.reference.types import ReferenceSource
-from raeth.sequencer import Sequencer, SettingsDiffer, differences
+from raeth.sequencer import Sequencer, SettingsDiffer
 from raeth.series.scheduler import Scheduler
 from raeth.store.migrate import upgrade
-from raeth.store.private import insert_secret
 from raeth.store.projector import Projector
 from raeth.store.queries import Store
 from raeth.store.reader import sqlite_url
@@ -130,11 +129,7 @@ def admin_token(settings: Settings) -> tuple[str, Path | None]:
     if settings.admin_token is not None:
         return settings.admin_token.get_secret_value(), None
     path = settings.data_dir / ADMIN_TOKEN_FILE
-    if not path.exists():
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(f"rk_admin_{secrets.token_urlsafe(32)}\n")
-    return path.read_text().strip(), path
+    return load_admin_token(path), path
 
 
 async def venue_clock(settings: Settings, journal: SqliteJournal) -> tuple[Clock, int | None]:
@@ -166,7 +161,7 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
             "from the next listed window on"
         ) from None
     store = Store(sqlite_url(database))
-    pepper = await _pepper(sequencer, store)
+    pepper = await load_pepper(sequencer, store)
     token, token_path = admin_token(settings)
     source: ReferenceSource = await asyncio.to_thread(
         _source, settings, clock, start_ms, sequencer.state.reference_price
@@ -205,16 +200,6 @@ async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Cl
         sequencer = Sequencer(journal, clock, rules, Projector(), adopt=True)
         await sequencer.start()
     return sequencer
-
-
-async def _pepper(sequencer: Sequencer, store: Store) -> bytes:
-    """The venue's own secret, shared by all nodes through the database; made at the first start."""
-    pepper = await store.secret("pepper")
-    if pepper is None:
-        await sequencer.write([insert_secret("pepper", secrets.token_bytes(32))])
-        pepper = await store.secret("pepper")
-    assert pepper is not None
-    return pepper
 
 
 async def watch_chain(sequencer: Sequencer) -> None:
@@ -283,6 +268,7 @@ async def _serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # whose forwarded address counts is a setting of the venue, and the door judges it
             timeout_graceful_shutdown=GRACE_S,
         )
     )
@@ -320,6 +306,3 @@ async def _announce(
         await asyncio.sleep(0.01)
     host, port = listener.getsockname()[:2]
     announce(node, f"http://{f'[{host}]' if ':' in host else host}:{port}")
-
-
-__all__ = ["CannotServe", "Node", "assemble", "differences", "rules_of", "serve"]

@@ -44,4 +44,6 @@ def from_uuid(venue_ms: int, text: str) -> int | None:
     except ValueError:
         return None
     entity_id = ((value >> 64) & 0xFFF) << _LOW_BITS | value & _LOW_MASK
+    if entity_id >> N_BITS > SEQ_MAX:
+        return None
     return entity_id if to_uuid(venue_ms, entity_id).replace("-", "") == digits else None
