@@ -454,7 +454,8 @@ class Sequencer:
     async def _outcome(self, item: _Item) -> Outcome:
         outcome = item.outcome
         command = item.command
-        if not item.replays:
+        if not item.replays or (outcome is not None and outcome.refused() is not None):
+            # A batch of which some legs are known and the rest was refused is refused: nothing of it was done now.
             assert outcome is not None
             if isinstance(command, PlaceOrder | PlaceBatch):
                 outcome.orders = [PlacedOrder(e.order, False) for e in outcome.events if isinstance(e, OrderPlaced)]
@@ -485,30 +486,46 @@ class Sequencer:
         """The journal did not take a batch, or we have a bug; nothing of it was answered. Rebuild, then try again."""
         unexpected = not isinstance(trouble, JournalUnavailable)
         log.error("batch not written", error=str(trouble), kind=type(trouble).__name__, exc_info=unexpected)
-        self.health.mode = "retrying"
-        self.health.last_error = f"{type(trouble).__name__}: {trouble}"
         _fail(batch)
         waiting, self._queue = self._queue, []
         _fail(waiting)
+        if self.health.mode == "stopped":
+            return  # damage was found: that is for good
+        self.health.mode = "retrying"
+        self.health.last_error = f"{type(trouble).__name__}: {trouble}"
         attempt = 0
         while not self._closing:
             try:
+                # First the state, then the pause: meanwhile reads go on from what is durable.
                 if not self._valid:
                     await self._rebuild()
-                probe = _Item(Tick(), (), (), asyncio.get_running_loop().create_future())
-                await self._commit_batch([probe])
             except JournalDamaged as damage:
                 self.halt(str(damage))
                 return
             except Exception as again:  # every kind of failure has one answer here: wait, and try once more
                 self.health.last_error = f"{type(again).__name__}: {again}"
-                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-                attempt += 1
-            else:
-                self.health.mode = "ok"
-                self.health.last_error = None
-                log.info("journal is written again", seq=self.state.seq)
+            if attempt:
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S)) - 1])
+            attempt += 1
+            if self._valid and await self._writes_again():
                 return
+
+    async def _writes_again(self) -> bool:
+        """Try to write one Tick; True when it is over, one way or the other."""
+        probe = _Item(Tick(), (), (), asyncio.get_running_loop().create_future())
+        try:
+            await self._commit_batch([probe])
+        except JournalDamaged as damage:
+            self._valid = False
+            self.halt(str(damage))
+            return True
+        except Exception as again:
+            self.health.last_error = f"{type(again).__name__}: {again}"
+            return False
+        self.health.mode = "ok"
+        self.health.last_error = None
+        log.info("journal is written again", seq=self.state.seq)
+        return True
 
     async def _rebuild(self) -> None:
         """Make the state anew from snapshot and journal, once the head lock shows that nothing more can land."""
@@ -555,7 +572,8 @@ class Sequencer:
                 except RaethError:
                     await asyncio.sleep(RETRY_S[0])
             else:
-                await asyncio.sleep(0)
+                # Without a state there is nothing to move, and what fell due must not keep the loop spinning.
+                await asyncio.sleep(0 if self._valid else RETRY_S[0])
 
 
 def differences(old: Settings, new: Settings) -> dict[str, tuple[object, object]]:
