@@ -1,0 +1,225 @@
+"""`raeth audit`: proves an honest journal, and names the `seq` of whatever somebody changed in it or in the tables."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from raeth.audit import AuditFailed, audit_file
+from raeth.clock import ManualClock
+from raeth.engine import codec
+from raeth.engine import commands as cmd
+from raeth.engine.snapshot import state_hash
+from raeth.engine.types import ENGINE_VERSION
+from raeth.journal.base import EMPTY_HEAD
+from raeth.journal.chain import head_of, next_row
+from raeth.store.tables import DERIVED
+from tests.engine.workloads import generate
+from tests.sequencer.node import OPEN_AT, RULES, order, prepare, running, signup, trader
+
+MINUTE = 60_000
+BTC = 10_000_000
+
+
+async def live_through(path: Path) -> str:
+    """A short life that leaves rows in every derived table; the hash of the state at its end."""
+    clock = ManualClock(OPEN_AT - 1_000)
+    await prepare(path)
+    async with running(path, clock) as node:
+        a, b = await trader(node, 0), await trader(node, 1)
+        account = node.state.agents[a].account.id
+        await node.submit(cmd.Transfer(account, a, account, 500, "t"))
+        clock.set(OPEN_AT)
+        await node.submit(cmd.IndexTick(BTC, OPEN_AT, "test"))
+        await node.submit(cmd.Print(OPEN_AT, BTC, OPEN_AT, "test", "LAST", None, ()))
+        await node.submit(order(node, a, 50, 10, n=0))
+        await node.submit(order(node, b, 50, 4, n=1, side=1))
+        await node.submit(order(node, b, 50, 0, n=1, side=1))
+        await node.submit(cmd.HaltMarket("op", node.state.pending.id if node.state.pending else 0, "test"))
+        for ts in range(OPEN_AT + 4_000, OPEN_AT + MINUTE + 1, 4_000):
+            clock.set(ts)
+            await node.submit(cmd.Tick())
+        await node.submit(cmd.Print(OPEN_AT + MINUTE, BTC + 1, OPEN_AT + MINUTE, "test", "LAST", None, ()))
+        await node.submit(signup(2))
+        return state_hash(node.state)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("audit") / "raeth.db"
+    asyncio.run(live_through(path))
+    return path
+
+
+@pytest.fixture
+def path(honest: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(honest, tmp_path / "raeth.db"))
+
+
+def change(path: Path, sql: str, *values: object) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        assert db.execute(sql, values).rowcount != 0, "the test changed nothing"
+
+
+def failure(path: Path) -> AuditFailed:
+    with pytest.raises(AuditFailed) as caught:
+        audit_file(path)
+    return caught.value
+
+
+def head(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT max(seq) FROM journal").fetchone()[0])
+
+
+def test_an_honest_journal_is_proved(tmp_path: Path) -> None:
+    path = tmp_path / "raeth.db"
+    hash_of_state = asyncio.run(live_through(path))
+    report = audit_file(path)
+    assert report.state_hash == hash_of_state
+    assert (report.orders, report.trades, report.windows_resolved, report.windows_void) == (3, 1, 1, 0)
+    assert report.granted_cents == 300_000 == report.agents_cents + report.masters_cents + report.fees_cents
+    assert report.masters_cents == 500 and report.fees_cents > 0
+    assert report.commands == head(path) and len(report.chain_head) == 64
+    assert dict(report.lines())["made or lost"] == "0 ¢"
+    assert report.as_dict()["commands"] == report.commands
+
+
+def test_reading_changes_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    audit_file(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("seq", [1, 5, -1])
+@pytest.mark.parametrize("column", ["ts", "command", "events", "hash"])
+def test_every_column_of_a_row(path: Path, column: str, seq: int) -> None:
+    seq = head(path) if seq < 0 else seq
+    value = "ts + 1" if column == "ts" else f"CAST({column} || X'20' AS BLOB)"
+    if column == "hash":
+        value = "zeroblob(32)"
+    change(path, f"UPDATE journal SET {column} = {value} WHERE seq = ?", seq)
+    assert failure(path).seq == seq
+
+
+@pytest.mark.parametrize("seq", [1, 5])
+def test_a_row_that_is_missing_or_moved(path: Path, seq: int) -> None:
+    change(path, "DELETE FROM journal WHERE seq = ?", seq)
+    assert failure(path).seq == seq
+
+
+def test_a_row_that_changed_its_place(path: Path) -> None:
+    last = head(path)
+    change(path, "UPDATE journal SET seq = seq + 10 WHERE seq = ?", last)
+    assert failure(path).seq == last
+
+
+def test_a_missing_end_shows_in_the_tables(path: Path) -> None:
+    """The chain alone cannot tell; the tables hold what the lost command did."""
+    last = head(path)
+    change(path, "DELETE FROM journal WHERE seq >= ?", last)
+    assert failure(path).seq == last
+
+
+def rewrite(path: Path, seq: int, **changed: bytes) -> None:
+    """Change a row as somebody would who can compute hashes: the whole chain after it is made anew."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        rows = db.execute("SELECT seq, ts, command, events FROM journal ORDER BY seq").fetchall()
+        at = EMPTY_HEAD
+        for number, ts, command, events in rows:
+            if number == seq:
+                command, events = changed.get("command", command), changed.get("events", events)
+            row = next_row(at, ts, command, events)
+            at = head_of(row)
+            db.execute("UPDATE journal SET command = ?, events = ?, hash = ? WHERE seq = ?", (*row[2:], number))
+
+
+def test_a_forger_who_can_hash_is_caught_by_execution(path: Path) -> None:
+    rewrite(path, 4, events=codec.encode_events([]))
+    assert (failure(path).seq, failure(path).why) == (4, "re-executing it gives other events")
+
+
+@pytest.mark.parametrize("column", ["command", "events"])
+def test_bytes_that_are_none_of_ours(path: Path, column: str) -> None:
+    rewrite(path, 4, **{column: b'["Nonsense"]'})
+    found = failure(path)
+    assert found.seq == 4 and "not readable" in found.why
+
+
+def test_another_engines_journal_is_refused_by_name(path: Path) -> None:
+    rewrite(path, 1, command=codec.encode_command(cmd.Configure(ENGINE_VERSION + 1, RULES)))
+    found = failure(path)
+    assert found.seq == 1 and f"written by engine {ENGINE_VERSION + 1}" in found.why
+
+
+@pytest.mark.parametrize("table", [table.name for table in DERIVED])
+def test_one_cell_of_every_table(path: Path, table: str) -> None:
+    """The first column that is no key, of the last row: changed, and named with the command that touched it."""
+    derived = next(t for t in DERIVED if t.name == table)
+    keys = [c.name for c in derived.primary_key]
+    column = next(c.name for c in derived.columns if c.name not in keys)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        order_by = ", ".join(f"{k} DESC" for k in keys)
+        where = " AND ".join(f"{k} = ?" for k in keys)
+        row = db.execute(f"SELECT {', '.join(keys)}, {column} FROM {table} ORDER BY {order_by}").fetchone()
+        assert row is not None, "this life leaves no table empty"
+        other = f"{row[-1]}x" if isinstance(row[-1], str) else (row[-1] or 0) + 1
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (other, *row[:-1]))
+    found = failure(path)
+    assert f"table {table}" in found.why and f"column {column}" in found.why
+    assert found.seq == int(seq_that_touched(path, table, keys, row[:-1]))
+
+
+def seq_that_touched(path: Path, table: str, keys: list[str], row: tuple[object, ...]) -> int:
+    """What a row itself says of its command: its `seq`, or the one inside its id; a key's row says nothing."""
+    with closing(sqlite3.connect(path)) as db:
+        names = [r[1] for r in db.execute(f"PRAGMA table_info({table})")]
+        if "seq" in names:
+            where = " AND ".join(f"{k} = ?" for k in keys)
+            return int(db.execute(f"SELECT seq FROM {table} WHERE {where}", row).fetchone()[0])
+        if table == "api_keys":
+            return 0
+        id_at = keys.index("trade_id") if "trade_id" in keys else keys.index("id")
+        return int(row[id_at]) >> 20  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.parametrize("table", [table.name for table in DERIVED])
+def test_a_row_too_few_in_every_table(path: Path, table: str) -> None:
+    derived = next(t for t in DERIVED if t.name == table)
+    keys = [c.name for c in derived.primary_key]
+    where = " AND ".join(f"{k} = (SELECT {k} FROM {table} LIMIT 1)" for k in keys)
+    change(path, f"DELETE FROM {table} WHERE {where}")
+    assert f"table {table}" in failure(path).why
+
+
+def test_what_is_not_derived_is_not_judged(path: Path) -> None:
+    change(path, "INSERT INTO secrets (name, value) VALUES ('pepper', X'00')")
+    audit_file(path)
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "raeth.db"
+    path.write_bytes(b"not a database " * 100)
+    assert "cannot be read" in failure(path).why
+
+
+async def test_a_generated_workload_is_proved(tmp_path: Path) -> None:
+    """Every kind of command there is, journaled by the sequencer at the stamps of the workload."""
+    commands: list[tuple[int, cmd.Command]] = []
+    for pair, _, _ in generate(11, 300):
+        commands = pair.journal
+    genesis = commands[0][1]
+    assert isinstance(genesis, cmd.Configure)
+    clock = ManualClock(commands[0][0])
+    path = tmp_path / "raeth.db"
+    async with running(path, clock, genesis.settings) as node:
+        for ts, command in commands[1:]:
+            clock.set(ts)
+            await node.submit(command)
+        expected = state_hash(node.state)
+    assert audit_file(path).state_hash == expected
