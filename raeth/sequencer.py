@@ -184,7 +184,8 @@ class Sequencer:
         if current is None:
             await self._configure()
         elif current != self.settings:
-            if not self.adopt:
+            # Another kind of reference has another clock: only to be stamped, its refusal would end every window.
+            if not self.adopt or current.reference_kind != self.settings.reference_kind:
                 raise SettingsDiffer(differences(current, self.settings))
             await self._configure()
         self._tasks.append(asyncio.create_task(self._keep_time(), name="pacemaker"))

@@ -156,6 +156,9 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
         raise CannotServe(f"the journal cannot be opened: {trouble}") from None
     except SettingsDiffer as differ:
         await journal.close()
+        if "reference_kind" in differ.differences:
+            kinds = "{!r}, not {!r}".format(*differ.differences["reference_kind"])
+            raise CannotServe(f"data dir {settings.data_dir} began with the reference {kinds}, and keeps it") from None
         raise CannotServe(
             f"the rules differ from those in force ({differ}); start with --adopt-config to put the new ones in force "
             "from the next listed window on"
