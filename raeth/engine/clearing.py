@@ -11,7 +11,7 @@ import heapq
 from raeth.engine import events as ev
 from raeth.engine.fees import FEE_UNIT, REBATE_UNIT, taker_fee_cents
 from raeth.engine.ids import N_BITS, N_MAX
-from raeth.engine.plan import Plan, reducible
+from raeth.engine.plan import Plan, reduce_only_excess
 from raeth.engine.state import Account, Agent, Market, Position, State
 from raeth.engine.types import (
     BUY,
@@ -232,18 +232,13 @@ def _trade(market: Market, position: Position, by: int, flow: int) -> None:
 def trim_reducers(state: State, market: Market, position: Position, ts: int, out: Events) -> None:
     """Cancel what resting reduce-only orders exceed the position by, newest orders first (`REDUCE_ONLY`)."""
     for side in (BUY, SELL):
-        excess = position.reducing[side] - reducible(position.net, side)
-        if excess <= 0:
+        if not position.reducing[side]:
             continue
-        for order in [o for o in reversed(position.orders.values()) if o.reduce_only and o.side == side]:
-            cut = min(excess, order.remaining)
+        for order, cut in reduce_only_excess(position, side, position.net):
             if cut == order.remaining:
                 end_order(state, order, CANCELLED, "REDUCE_ONLY", ts, out)
             else:
                 shrink(state, market, position, order, cut, "REDUCE_ONLY", ts, out)
-            excess -= cut
-            if not excess:
-                break
 
 
 def shrink(

@@ -114,6 +114,24 @@ def reducible(net: int, side: int) -> int:
     return max(0, -net) if side == BUY else max(0, net)
 
 
+def reduce_only_excess(
+    position: Position, side: int, net: int, replacing: Order | None = None
+) -> list[tuple[Order, int]]:
+    """By how much resting reduce-only orders of `side` are too large once the position is `net`, newest first.
+
+    What closes a position ends the orders that were there to close it, so it frees their collateral and their places.
+    """
+    rows = [o for o in reversed(position.orders.values()) if o.reduce_only and o.side == side and o is not replacing]
+    excess = sum(order.remaining for order in rows) - reducible(net, side)
+    cuts: list[tuple[Order, int]] = []
+    for order in rows:
+        if excess <= 0:
+            break
+        cuts.append((order, min(excess, order.remaining)))
+        excess -= order.remaining
+    return cuts
+
+
 def walk(
     market: Market, account: int, side: int, limit: int, qty: int, stp: str, overlay: Overlay | None = None
 ) -> Plan:
@@ -206,6 +224,13 @@ def after_plan(
         else:
             net -= filled
             flow += plan.notional - fee
+    if plan.fills and position.reducing[side]:
+        for order, cut in reduce_only_excess(position, side, net, replacing):
+            assert order.price is not None
+            if side == BUY:
+                buys -= cut * order.price
+            else:
+                sells -= cut * (PAYOUT - order.price)
     if plan.own or replacing is not None:
         for order in _gone(position, plan, replacing):
             assert order.price is not None
@@ -323,6 +348,9 @@ def _match(
     plan.lock = lock
     if rests and replacing is None and len(position.orders) >= market.settings.open_orders_per_market:
         ended = len(_gone(position, plan, None))
+        if plan.fills and position.reducing[spec.side]:
+            net = position.net + (spec.qty - plan.left if spec.side == BUY else plan.left - spec.qty)
+            ended += sum(cut == o.remaining for o, cut in reduce_only_excess(position, spec.side, net))
         if len(position.orders) - ended >= market.settings.open_orders_per_market:
             return ("OPEN_ORDERS_CAP", {"open_orders_cap": market.settings.open_orders_per_market}), None
     return None, plan
