@@ -206,6 +206,8 @@ class Sequencer:
                     await asyncio.wait_for(asyncio.shield(task), 3.0)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        waiting, self._queue = self._queue, []
+        _fail(waiting)
         if self._valid and self.state.seq > self._snapshot_seq:
             await self._save_snapshot()
         await self.journal.close()

@@ -110,7 +110,8 @@ _PAGE: Final = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="5">
 <meta name="viewport" content="width=device-width"><title>raeth status</title>
 <style>:root{{color-scheme:light dark}}body{{font:16px/1.6 system-ui,sans-serif;max-width:44rem;margin:3rem auto;
-padding:0 1rem}}table{{border-collapse:collapse}}td{{white-space:nowrap;padding:.2rem 1.2rem .2rem 0;border-top:1px solid #8884}}
+padding:0 1rem}}table{{border-collapse:collapse}}
+td{{white-space:nowrap;padding:.2rem 1.2rem .2rem 0;border-top:1px solid #8884}}
 .good{{color:#2a2}}.bad{{color:#d33}}</style>
 <h1>raeth <span class="{verdict}">{status}</span></h1><table>{facts}</table><h2>Windows</h2><table>{markets}</table>
 <p>For programs: <a href="/health">health</a>, <a href="/metrics">metrics</a>, <a href="/docs">docs</a>.</p></html>
