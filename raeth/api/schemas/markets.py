@@ -102,8 +102,10 @@ class MarketPage(Answer):
     next_cursor: str | None
 
 
+# Not a tuple: half of the tools that read the document stumble over `prefixItems`.
 Level = Annotated[
-    tuple[int, int, int], Field(description="[price, qty, orders]: cents of YES, contracts, resting orders.")
+    list[int],
+    Field(min_length=3, max_length=3, description="[price, qty, orders]: cents of YES, contracts, resting orders."),
 ]
 
 
