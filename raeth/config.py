@@ -151,6 +151,7 @@ _ELSEWHERE = {"reference_max_age_ms": "risk", "print_max_age_ms": "series", "pri
 class FaucetSettings(Section):
     """Test cash, in cents; times in milliseconds of venue time. Caps are per account."""
 
+    enabled: bool = Field(True, description="Whether there is a faucet; without one claims answer FEATURE_DISABLED.")
     signup_grant_cents: Cents = Field(100_000, description="Cash a new account's first agent starts with.")
     amount_cents: CapCents = Field(10_000, description="Cash of one claim.")
     cooldown_ms: WaitMs = Field(60_000, description="Time between two claims of one account.")

@@ -18,7 +18,7 @@ from raeth.api.app import create_app
 from raeth.api.credentials import new_key
 from raeth.api.venue import Venue
 from raeth.clock import ManualClock
-from raeth.config import LimitSettings
+from raeth.config import FaucetSettings, LimitSettings
 from raeth.config import Settings as Configuration
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
@@ -226,7 +226,12 @@ _EMPTY: list[bytes] = []
 
 
 @asynccontextmanager
-async def opened_desk(folder: Path, rules: Settings = RULES, limits: LimitSettings = LIMITS) -> AsyncIterator[Desk]:
+async def opened_desk(
+    folder: Path,
+    rules: Settings = RULES,
+    limits: LimitSettings = LIMITS,
+    faucet: FaucetSettings = FaucetSettings(),  # noqa: B008, it is frozen
+) -> AsyncIterator[Desk]:
     """A venue whose first window has just opened with a strike and a fresh reference price."""
     clock, reference = ManualClock(GENESIS_MS), ScriptedReference()
     path = folder / "raeth.db"
@@ -235,7 +240,7 @@ async def opened_desk(folder: Path, rules: Settings = RULES, limits: LimitSettin
     sequencer = Sequencer(journal, clock, rules, Projector())
     await sequencer.start()
     store = Store(sqlite_url(path))
-    settings = Configuration(data_dir=folder, limits=limits)
+    settings = Configuration(data_dir=folder, limits=limits, faucet=faucet)
     venue = Venue(settings, sequencer, store, clock, reference, PEPPER, ADMIN)  # type: ignore[arg-type]
     transport = httpx2.ASGITransport(app=create_app(venue))
     async with httpx2.AsyncClient(transport=transport, base_url="http://venue") as http:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from raeth.api.schemas.account import AccountView, LedgerPage, PositionPage
 from raeth.api.views.names import iso
+from raeth.config import FaucetSettings
 from raeth.engine import commands as cmd
-from tests.api.harness import RULES, STRIKE_CENTS, Desk
+from tests.api.harness import RULES, STRIKE_CENTS, Desk, opened_desk
 
 
 async def test_a_new_account(desk: Desk) -> None:
@@ -125,6 +128,13 @@ async def test_the_faucet(desk: Desk) -> None:
     b = await desk.trader("bob")
     await desk.submit(cmd.Freeze("ops", "test"))
     await b.refused("EXCHANGE_FROZEN", 503, "POST", "/faucet")
+
+
+async def test_a_venue_without_a_faucet(tmp_path: Path) -> None:
+    async with opened_desk(tmp_path, faucet=FaucetSettings(enabled=False)) as desk:
+        a = await desk.trader("alice")
+        await a.refused("FEATURE_DISABLED", 503, "POST", "/faucet")
+        assert (await a.get("/account"))["cash_cents"] == 100_000
 
 
 async def test_there_is_no_leverage(desk: Desk) -> None:

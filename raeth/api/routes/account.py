@@ -96,10 +96,18 @@ async def list_ledger(call: Call, query: Annotated[PageQuery, Query()]) -> dict[
     summary="Claim test cash",
     response_model=FaucetView,
     status_code=201,
-    errors=(Code.FAUCET_COOLDOWN, Code.FAUCET_CAP_REACHED, Code.EXCHANGE_FROZEN, Code.SERVICE_DEGRADED),
+    errors=(
+        Code.FEATURE_DISABLED,
+        Code.FAUCET_COOLDOWN,
+        Code.FAUCET_CAP_REACHED,
+        Code.EXCHANGE_FROZEN,
+        Code.SERVICE_DEGRADED,
+    ),
 )
 async def claim_faucet(call: Call) -> dict[str, Any]:
     """Cool-down and cap are the account's, over all its agents."""
+    if not call.venue.settings.faucet.enabled:
+        raise RaethError(Code.FEATURE_DISABLED)
     outcome = await call.submit(cmd.Faucet(call.the_agent.id, call.key_id))
     claimed = outcome.events[-1]
     assert isinstance(claimed, ev.FaucetClaimed)
