@@ -56,6 +56,9 @@ QUIET_MS: Final = 1_000
 CLOCK_JUMP_MS: Final = 5_000
 """A machine clock that runs ahead of its own monotonic clock by more than this is not believed."""
 
+STOP_S: Final = 3.0
+"""What was accepted may take this long to be written after the order to stop."""
+
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to write again after the journal failed; the last one repeats."""
 
@@ -202,13 +205,12 @@ class Sequencer:
         self._wake.set()
         for task in self._tasks:
             if task.get_name() == "sequencer":
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(task), 3.0)
+                await asyncio.wait({task}, timeout=STOP_S)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         waiting, self._queue = self._queue, []
         _fail(waiting)
-        if self._valid and self.state.seq > self._snapshot_seq:
+        if self._snapshot_due(1):
             await self._save_snapshot()
         await self.journal.close()
 
@@ -277,15 +279,21 @@ class Sequencer:
             self.health.queue_depth = len(self._queue)
             if self.health.mode == "backpressured" and len(self._queue) < MAX_QUEUE // 2:
                 self.health.mode = "ok"
+            if self.health.mode == "stopped":
+                _fail(batch)  # they were waiting when the damage was found
+                continue
             try:
                 await self._commit_batch(batch)
             except JournalDamaged as damage:
                 self._valid = False
                 self.halt(str(damage))
                 _fail(batch)
-            except (JournalUnavailable, AssertionError, Exception) as trouble:
+            except Exception as trouble:
                 await self._recover(batch, trouble)
-            if self._valid and self.state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
+            except asyncio.CancelledError:
+                _fail(batch)  # stopped while it was being written: nobody will say what became of it
+                raise
+            if self._snapshot_due(SNAPSHOT_EVERY):
                 await self._save_snapshot()
 
     async def _commit_batch(self, batch: list[_Item]) -> None:
@@ -332,23 +340,13 @@ class Sequencer:
             self._follow(await self.journal.read(self.state.seq))
 
     def _follow(self, rows: Sequence[Row]) -> None:
-        """Apply rows that are already durable: at start, or because another node wrote them."""
+        """Apply rows that are already durable, because another node wrote them."""
         if not rows:
             return
         self._head = verify(rows, self._head)
-        facts = [self._replay(row) for row in rows]
+        facts = [_replay(self.state, row) for row in rows]
         for listener in self.listeners:
             listener(facts)
-
-    def _replay(self, row: Row) -> Committed:
-        try:
-            command = codec.decode_command(row.command)
-            events = apply(self.state, command, row.seq, row.ts)
-        except Exception as error:
-            raise JournalDamaged(row.seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
-        if codec.encode_events(events) != row.events:
-            raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
-        return Committed(row.seq, row.ts, command, events)
 
     def _apply_batch(
         self, batch: list[_Item], begun: Begun, ts: int
@@ -485,7 +483,7 @@ class Sequencer:
 
     # Trouble
 
-    async def _recover(self, batch: list[_Item], trouble: BaseException) -> None:
+    async def _recover(self, batch: list[_Item], trouble: Exception) -> None:
         """The journal did not take a batch, or we have a bug; nothing of it was answered. Rebuild, then try again."""
         unexpected = not isinstance(trouble, JournalUnavailable)
         log.error("batch not written", error=str(trouble), kind=type(trouble).__name__, exc_info=unexpected)
@@ -495,9 +493,9 @@ class Sequencer:
         if self.health.mode == "stopped":
             return  # damage was found: that is for good
         self.health.mode = "retrying"
-        self.health.last_error = f"{type(trouble).__name__}: {trouble}"
+        self._still_retrying(trouble)
         attempt = 0
-        while not self._closing:
+        while not self._closing and self.health.mode == "retrying":  # the scrubber may stop the venue meanwhile
             try:
                 # First the state, then the pause: meanwhile reads go on from what is durable.
                 if not self._valid:
@@ -506,12 +504,16 @@ class Sequencer:
                 self.halt(str(damage))
                 return
             except Exception as again:  # every kind of failure has one answer here: wait, and try once more
-                self.health.last_error = f"{type(again).__name__}: {again}"
+                self._still_retrying(again)
             if attempt:
                 await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S)) - 1])
             attempt += 1
-            if self._valid and await self._writes_again():
+            if self._valid and self.health.mode == "retrying" and await self._writes_again():
                 return
+
+    def _still_retrying(self, trouble: Exception) -> None:
+        if self.health.mode == "retrying":  # else it was stopped, and why matters more
+            self.health.last_error = f"{type(trouble).__name__}: {trouble}"
 
     async def _writes_again(self) -> bool:
         """Try to write one Tick; True when it is over, one way or the other."""
@@ -523,15 +525,19 @@ class Sequencer:
             self.halt(str(damage))
             return True
         except Exception as again:
-            self.health.last_error = f"{type(again).__name__}: {again}"
+            self._still_retrying(again)
             return False
-        self.health.mode = "ok"
-        self.health.last_error = None
-        log.info("journal is written again", seq=self.state.seq)
+        if self.health.mode == "retrying":
+            self.health.mode = "ok"
+            self.health.last_error = None
+            log.info("journal is written again", seq=self.state.seq)
         return True
 
     async def _rebuild(self) -> None:
-        """Make the state anew from snapshot and journal, once the head lock shows that nothing more can land."""
+        """Make the state anew from snapshot and journal, once the head lock shows that nothing more can land.
+
+        Out of sight until it is whole: halfway through history, keys are good that were revoked later.
+        """
         self._valid = False
         self.projector.take()
         await self.journal.begin(self._head.seq)
@@ -541,16 +547,18 @@ class Sequencer:
         if saved is not None and saved.engine_version == ENGINE_VERSION:
             state = snapshot.load(saved.blob)
             head = Head(saved.seq, state.ts, saved.hash)
-        self.state, self._head = state, head
-        self._snapshot_seq = head.seq
-        listeners, self.listeners = self.listeners, []
-        try:
-            while rows := await self.journal.read(self.state.seq):
-                self._follow(rows)
-                await asyncio.sleep(0)
-        finally:
-            self.listeners = listeners
+        snapshot_seq = head.seq
+        while rows := await self.journal.read(state.seq):
+            head = verify(rows, head)
+            for row in rows:
+                _replay(state, row)
+            await asyncio.sleep(0)
+        self.state, self._head, self._snapshot_seq = state, head, snapshot_seq
         self._valid = True
+
+    def _snapshot_due(self, every: int) -> bool:
+        """Whether `every` commands came since the last one. None after damage: it would vouch for the damaged rows."""
+        return self._valid and self.health.mode != "stopped" and self.state.seq - self._snapshot_seq >= every
 
     async def _save_snapshot(self) -> None:
         state = self.state
@@ -583,6 +591,18 @@ def differences(old: Settings, new: Settings) -> dict[str, tuple[object, object]
     """What two sets of rules do not share, by name."""
     names = Settings.__struct_fields__
     return {n: (getattr(old, n), getattr(new, n)) for n in names if getattr(old, n) != getattr(new, n)}
+
+
+def _replay(state: State, row: Row) -> Committed:
+    """Apply a durable row. Raises JournalDamaged if it does not give the events that are stored with it."""
+    try:
+        command = codec.decode_command(row.command)
+        events = apply(state, command, row.seq, row.ts)
+    except Exception as error:
+        raise JournalDamaged(row.seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
+    if codec.encode_events(events) != row.events:
+        raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
+    return Committed(row.seq, row.ts, command, events)
 
 
 def _order_in(outcome: Outcome, key: Key) -> Order:

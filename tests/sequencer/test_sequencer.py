@@ -18,7 +18,7 @@ from raeth.engine import events as ev
 from raeth.engine.snapshot import dump, state_hash
 from raeth.engine.types import SELL
 from raeth.errors import Code, RaethError
-from raeth.journal.base import JournalUnavailable, Write
+from raeth.journal.base import JournalUnavailable, Row, Write
 from raeth.journal.sqlite import SqliteJournal
 from raeth.sequencer import MAX_BATCH, Committed, Sequencer, SettingsDiffer
 from tests.sequencer.node import (
@@ -419,6 +419,27 @@ class TestLife:
             assert (await node.settled()).seq == seq
             assert (node.health.mode, node.health.last_error) == ("stopped", "damage was found")
 
+    async def test_halted_it_refuses_what_was_waiting_and_leaves_no_snapshot(self, path: Path) -> None:
+        async with running(path) as node:
+            await node.submit(signup(1))
+            [(rows,)] = query(path, "SELECT count(*) FROM journal")
+            waiting = asyncio.create_task(node.submit(signup(2)))
+            await asyncio.sleep(0)
+            node.halt("damage was found")
+            await refused_with(Code.SERVICE_DEGRADED, waiting)
+            await node.stop()
+        assert query(path, "SELECT count(*) FROM journal") == [(rows,)]
+        assert query(path, "SELECT count(*) FROM snapshots") == [(0,)], "it would vouch for damaged rows"
+
+    async def test_stopped_in_the_middle_of_a_commit_its_callers_are_told(self, path: Path) -> None:
+        async with running(path) as node:
+            waiting = asyncio.create_task(node.submit(signup(1)))
+            while node._committing is None:
+                await asyncio.sleep(0)
+            next(task for task in node._tasks if task.get_name() == "sequencer").cancel()
+            async with asyncio.timeout(5):
+                await refused_with(Code.SERVICE_DEGRADED, waiting)
+
     async def test_a_damaged_journal_does_not_start_and_is_named(self, path: Path) -> None:
         async with running(path) as node:
             await self.fill(node)
@@ -491,6 +512,35 @@ class TestFullDisk:
             assert node.health.last_error is None
             assert (await node.submit(signup(3))).refused() is None
         audit_file(path)
+
+    async def test_damage_found_while_it_lasts_stops_the_venue_for_good(self, path: Path) -> None:
+        async with running(path) as node:
+            await self.fill_up(node)
+            node.halt("damage was found")
+            self.limit(node, None)
+            [(rows,)] = query(path, "SELECT count(*) FROM journal")
+            await until(lambda: node._valid)
+            await asyncio.sleep(0.3)
+            assert (node.health.mode, node.health.last_error) == ("stopped", "damage was found")
+            assert query(path, "SELECT count(*) FROM journal") == [(rows,)]
+
+    async def test_a_rebuild_is_seen_only_when_it_is_whole(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Halfway through history a key is good that was revoked later; nobody may see that."""
+        async with running(path) as node:
+            agent = await trader(node)
+            account = next(iter(node.state.accounts))
+            await node.submit(cmd.RevokeKey(account, agent, "key-0"))
+            seen: list[tuple[bool, int]] = []
+            read = node.journal.read
+
+            async def one_by_one(after_seq: int, limit: int = 1, to_seq: int | None = None) -> list[Row]:
+                seen.append(("key-0" in node.state.keys, node.state.born))
+                return await read(after_seq, 1, to_seq)
+
+            monkeypatch.setattr(node.journal, "read", one_by_one)
+            born = node.state.born
+            await node._rebuild()
+            assert len(seen) > 3 and set(seen) == {(False, born)}
 
     async def test_stopping_while_it_lasts_does_not_hang(self, path: Path) -> None:
         async with running(path) as node:
