@@ -130,7 +130,7 @@ def audit(
 ) -> None:
     """Re-execute the whole journal and prove hashes, events, money and tables. Exit 1 names the first wrong seq."""
     from raeth.audit import AuditFailed, audit_file
-    from raeth.server import DATABASE
+    from raeth.config import DATABASE
 
     if database_url is not None:
         raise fail("this version keeps its journal in SQLite: use --data-dir", 2)
@@ -160,7 +160,7 @@ def audit(
 
 
 def _token(data_dir: Path | None) -> str:
-    from raeth.server import ADMIN_TOKEN_FILE
+    from raeth.config import ADMIN_TOKEN_FILE
 
     token = os.environ.get("RAETH_ADMIN_TOKEN")
     if token:

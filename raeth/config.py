@@ -33,6 +33,10 @@ from raeth.reference.settings import ReferenceSettings
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_CONFIG = Path("config/venue.toml")
 
+# In the data dir. Named here so that a command that only looks for a file need not load the server.
+DATABASE = "raeth.db"
+ADMIN_TOKEN_FILE = "admin_token"  # noqa: S105, the name of a file
+
 PREFIX = "RAETH_"
 OTHER_VARIABLES = frozenset({"RAETH_API_KEY", "RAETH_TEST_DATA", "RAETH_URL"})
 """Variables of the clients and the tests, which share the prefix but are no settings of the venue."""

@@ -23,7 +23,7 @@ from raeth.api.app import create_app
 from raeth.api.credentials import load_admin_token, load_pepper
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
-from raeth.config import Settings
+from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
 from raeth.engine.types import Settings as Rules
 from raeth.journal.base import JournalDamaged, JournalUnavailable
 from raeth.journal.scrub import scrub
@@ -39,8 +39,6 @@ from raeth.store.reader import sqlite_url
 
 log = structlog.get_logger("raeth.server")
 
-DATABASE = "raeth.db"
-ADMIN_TOKEN_FILE = "admin_token"  # noqa: S105, the name of a file
 GRACE_S = 3
 """What open requests may still take after a signal; the process is gone within 5 s."""
 
