@@ -17,7 +17,6 @@ import ipaddress
 import os
 import secrets
 from functools import lru_cache
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -224,13 +223,16 @@ class Door:
             raise self._refused(call, RaethError(Code.FORBIDDEN))
 
     async def _admit_cookie(self, call: Call, access: Access) -> None:
-        token = _cookie(call)
-        if token is None:
+        token = call.cookies.get(COOKIE)
+        if not token:
             if access is Access.OPTIONAL_AGENT:
                 return
             raise self._failed(call, Code.AUTH_MISSING)
-        if access is not Access.OPTIONAL_AGENT:  # a browser sends it everywhere; market data does not care
-            await self._admit_session(call, access, token)
+        if access is Access.OPTIONAL_AGENT:  # a browser sends it everywhere; market data does not care
+            return
+        await self._admit_session(call, access, token)
+        if call.method not in ("GET", "HEAD") and not _from_own_pages(call):
+            raise self._refused(call, RaethError(Code.FORBIDDEN))
 
     async def choose_agent(self, call: Call, query: bytes) -> bytes:
         """For reads of an agent's account: whom `?agent_id=` means. Returns the query without it.
@@ -285,15 +287,16 @@ async def _stored_digest(store: Store, key_id: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _cookie(call: Call) -> str | None:
-    raw = call.raw_headers.get(b"cookie")
-    if raw is None:
-        return None
-    try:
-        found = SimpleCookie(raw.decode("latin-1")).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found is not None and found.value else None
+def _from_own_pages(call: Call) -> bool:
+    """Whether a browser sends this on behalf of a page of this venue, or no browser sends it.
+
+    SameSite keeps the cookie from other sites, not from another port or subdomain of this one.
+    """
+    headers = call.raw_headers
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    return origin is None or origin.partition(b"://")[2] == headers.get(b"host")
 
 
 @lru_cache(maxsize=4096)

@@ -50,6 +50,9 @@ class Envelope:
                 self._patterns.setdefault((method, route.path.count("/")), []).append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # there is no socket here: the handshake ends as a 403
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

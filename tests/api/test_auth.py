@@ -187,6 +187,39 @@ async def test_a_session_is_a_cookie_too_and_logout_ends_it(desk: Desk) -> None:
     assert "; Secure" in secure.headers["set-cookie"]
 
 
+async def test_the_cookie_is_found_beside_those_of_other_programs(desk: Desk) -> None:
+    person = await owner(desk)
+    desk.http.cookies.clear()
+    cookies = {"Cookie": f'theirs={{"a": 1}}; raeth_session={person.token}; odd'}
+    assert (await desk.http.get("/api/v1/me", headers=cookies)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed"),
+    [
+        ({}, True),
+        ({"Origin": "http://venue"}, True),
+        ({"Origin": "https://venue"}, True),  # a proxy may have taken the TLS off
+        ({"Origin": "http://venue:3000"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://public.name"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://venue"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+    ],
+)
+async def test_a_cookie_changes_nothing_for_a_page_of_another_origin(
+    desk: Desk, sent: dict[str, str], allowed: bool
+) -> None:
+    person = await owner(desk)
+    sent = {"Cookie": f"raeth_session={person.token}", **sent}
+    assert (await desk.http.get("/api/v1/me", headers=sent)).status_code == 200, "what it answers the browser keeps"
+    response = await desk.http.post("/api/v1/me/agents", json={"name": "ada-2"}, headers=sent)
+    assert response.status_code == (201 if allowed else 403)
+    assert len((await person.ask("GET", "/me"))["agents"]) == (2 if allowed else 1)
+    assert (await desk.http.post("/api/v1/auth/login", json={}, headers=sent)).status_code == 400
+
+
 async def test_a_session_ends_in_real_time(desk: Desk) -> None:
     person = await owner(desk)
     desk.clock.advance(10 * SESSION_MS)  # venue time does not matter
@@ -263,6 +296,8 @@ async def test_a_key_expires_in_real_time(desk: Desk) -> None:
         ({"expires_at": "2099-01-01T00:00:00"}, 422),
         ({"expires_at": 5}, 400),
         ({"expires_at_ms": 5}, 422),
+        ({"expires_at_ms": 253_402_300_800_000}, 422),
+        ({"expires_at": "9999-12-31T23:59:59-01:00"}, 422),
         ({"expires_at": "2099-01-01T00:00:00Z", "expires_at_ms": 4_000_000_000_000}, 422),
     ],
 )

@@ -348,6 +348,21 @@ async def test_what_is_not_there_is_a_404_in_the_envelope(desk: Desk, path: str)
     assert (response.status_code, response.json()["code"]) == (404, "NOT_FOUND")
 
 
+async def test_a_socket_is_turned_away(desk: Desk) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = create_app(desk.venue)
+    scope = {"type": "websocket", "path": "/stream", "headers": [], "query_string": b"", "client": ("10.0.0.1", 1)}
+    await app(scope, receive, send)
+    assert sent == [{"type": "websocket.close"}]
+
+
 async def test_another_method_is_a_404_that_names_the_right_one(desk: Desk) -> None:
     response = await desk.http.put("/api/v1/meta/version")
     assert (response.status_code, response.headers["allow"]) == (404, "GET")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from raeth.api.schemas.common import SAFE_INT, Answer, Cents, ClientName, Request, Seq, Time, Uuid, fault
+from raeth.api.schemas.common import SAFE_INT, TIME_MS_MAX, Answer, Cents, ClientName, Request, Seq, Time, Uuid, fault
 
 PASSWORD_BYTES_MAX = 1024
 
@@ -135,7 +135,7 @@ class KeyRequest(Request):
     name: KeyName
     scopes: Scopes = Field(default=["read", "trade"], description="A `cancel` key can only cancel.")
     expires_at: AwareDatetime | None = Field(None, description="ISO-8601 with a zone, real time.")
-    expires_at_ms: Annotated[int, Field(ge=0, le=SAFE_INT)] | None = Field(
+    expires_at_ms: Annotated[int, Field(ge=0, le=TIME_MS_MAX)] | None = Field(
         None, description="The same in epoch milliseconds; give one of the two."
     )
     allowed_ips: Annotated[list[Network], Field(max_length=32)] | None = Field(
@@ -146,6 +146,8 @@ class KeyRequest(Request):
     def _one_expiry(self) -> KeyRequest:
         if self.expires_at is not None and self.expires_at_ms is not None:
             fault("expires_at_ms", "one_of", "Give expires_at or expires_at_ms")
+        if self.expiry_ms is not None and self.expiry_ms > TIME_MS_MAX:
+            fault("expires_at", "too_late", "Should be before the year 10000 in UTC")
         return self
 
     @property

@@ -12,6 +12,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 SAFE_INT: Final = 2**53 - 1
 
+TIME_MS_MAX: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: no time after it can be written as ISO-8601."""
+
 NAME_PATTERN: Final = r"^[A-Za-z0-9_:.-]{1,128}$"
 MARKET_PATTERN: Final = r"^[\x20-\x7e]{1,64}$"
 
