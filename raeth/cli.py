@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +91,17 @@ def serve(
         raise fail(str(error)) from None
 
 
+def program() -> str:
+    """This program as the reader can type it: it is seldom on the PATH."""
+    path = Path(sys.argv[0])
+    if not path.is_absolute():
+        return str(path)
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def announce(node: Node, url: str) -> None:
     """The one line that says orders are taken, then what a newcomer does next."""
     from raeth import __version__
@@ -114,7 +126,7 @@ def announce(node: Node, url: str) -> None:
     if node.admin_token_path is not None:
         lines.append(
             f"  admin    token in {node.admin_token_path}; "
-            f"try: raeth admin state --url {url} --data-dir {settings.data_dir}"
+            f"try: {program()} admin state --url {url} --data-dir {settings.data_dir}"
         )
     if settings.house.enabled:
         lines.append("  house    this version has no house market maker yet: the book is what agents make it")
