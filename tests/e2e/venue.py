@@ -7,6 +7,7 @@ are waited for by asking again after a short pause; everything that can be waite
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -37,6 +38,9 @@ ROOMY = {
     "RAETH_LIMITS__SIGNUPS_PER_MINUTE": "100000000",
 }
 """Budgets that no test can use up: they are tested elsewhere."""
+
+LEFT_S = 15
+"""What an OPEN market must have left, at speed 1, for a test to trade in it without meeting its close."""
 
 TERMINAL = frozenset({"FILLED", "CANCELLED", "EXPIRED", "REJECTED"})
 
@@ -268,6 +272,14 @@ class Host:
             timeout=60,
             check=False,
         )
+
+    def audited(self) -> dict[str, Any]:
+        """The summary of an audit that must be clean."""
+        done = self.run("audit", "--data-dir", str(self.data_dir), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        assert report["ok"] is True
+        return report
 
     @property
     def database(self) -> Path:
