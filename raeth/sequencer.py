@@ -216,6 +216,11 @@ class Sequencer:
 
     # What callers use
 
+    @property
+    def durable_seq(self) -> int:
+        """The last command known to be durable; while a batch is committed `state.seq` is ahead of it."""
+        return self._head.seq
+
     def settled_now(self) -> State | None:
         """The state if all of it is durable and nothing is due, else None: the way in for reads that may not wait."""
         if self._committing is None and self._valid and self.clock.now_ms() < self.state.next_due:

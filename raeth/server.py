@@ -39,6 +39,7 @@ from raeth.store.reader import sqlite_url
 
 log = structlog.get_logger("raeth.server")
 
+SCRUB_RETRY_S = 10.0
 GRACE_S = 3
 """What open requests may still take after a signal; the process is gone within 5 s."""
 
@@ -205,12 +206,17 @@ async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Cl
 
 async def watch_chain(sequencer: Sequencer) -> None:
     """Verify in the background what start-up took on trust from the snapshot; stop the venue on damage."""
-    try:
-        await scrub(sequencer.journal, sequencer.state.seq)
-    except JournalDamaged as damage:
-        sequencer.halt(str(damage))
-    except JournalUnavailable as trouble:
-        log.warning("the chain could not be read again", error=str(trouble))
+    to_seq = sequencer.durable_seq
+    while True:
+        try:
+            await scrub(sequencer.journal, to_seq)
+            return
+        except JournalDamaged as damage:
+            sequencer.halt(str(damage))
+            return
+        except JournalUnavailable as trouble:
+            log.warning("the chain could not be read again; trying once more", error=str(trouble))
+            await asyncio.sleep(SCRUB_RETRY_S)
 
 
 class _Server(uvicorn.Server):

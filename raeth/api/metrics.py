@@ -111,7 +111,7 @@ class Metrics:
 
     def _state(self) -> Iterator[Metric]:
         state = self._venue.sequencer.state
-        yield _gauge("raeth_seq", "Place of the last command in the journal.", state.seq)
+        yield _gauge("raeth_seq", "Place of the last command in the journal.", self._venue.sequencer.durable_seq)
         yield _gauge("raeth_frozen", "1 while the venue is frozen.", int(state.frozen))
         yield _gauge("raeth_agents", "Agents.", len(state.agents))
         yield _gauge("raeth_open_orders", "Resting orders.", len(state.orders))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from freezegun import freeze_time
 
+from raeth import server
 from raeth.audit import audit_file
 from raeth.clock import ManualClock, RealClock
 from raeth.engine import codec
@@ -285,10 +286,12 @@ class TestBatchKeys:
 class TestReads:
     async def test_a_read_between_apply_and_commit_waits(self, path: Path) -> None:
         async with running(path) as node:
+            seq = node.state.seq
             task = asyncio.create_task(node.submit(signup(1)))
             while node._committing is None:
                 await asyncio.sleep(0)
             assert node.settled_now() is None
+            assert node.durable_seq == seq < node.state.seq
             state = await node.settled()
             assert query(path, "SELECT max(seq) FROM journal") == [(state.seq,)]
             assert "digest-1" in state.digests
@@ -449,6 +452,27 @@ class TestLife:
         with pytest.raises(Exception, match="seq 5"):
             await node.start()
         await node.stop()
+
+
+class TestScrubber:
+    async def test_it_tries_again_and_stops_the_venue_on_damage(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server, "SCRUB_RETRY_S", 0)
+        async with running(path) as node:
+            await trader(node)
+            query(path, "UPDATE journal SET events = X'5b5d' WHERE seq = 2")
+            read, calls = node.journal.read, []
+
+            async def first_in_vain(*asked: int) -> list[Row]:
+                calls.append(asked)
+                if len(calls) == 1:
+                    raise JournalUnavailable("busy")
+                return await read(*asked)
+
+            monkeypatch.setattr(node.journal, "read", first_in_vain)
+            await server.watch_chain(node)
+            assert node.health.mode == "stopped" and "seq 2" in (node.health.last_error or "")
 
 
 class TestFullDisk:

@@ -47,7 +47,7 @@ async def health(call: Call) -> Any:
             "synthetic": reading.synthetic,
         },
         "frozen": state.frozen,
-        "seq": state.seq,
+        "seq": venue.sequencer.durable_seq,
     }
 
 
