@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from raeth.api.answers import Header
 
 MINUTE_MS: Final = 60_000
-DAY_MS: Final = 86_400_000
 
 OPERATOR_PER_MINUTE: Final = 6_000
 
@@ -142,12 +141,12 @@ class Budgets:
     def __init__(self, settings: Settings) -> None:
         limits = settings.limits
         writes, reads = limits.writes_per_minute, limits.reads_per_minute
-        cancels, faucet_writes = Kind(limits.cancels_per_minute), Kind(writes)
+        agent_writes = Kind(writes)
         self._agents = {
             Budget.READ: Kind(reads),
-            Budget.WRITE: faucet_writes,
-            Budget.FAUCET: faucet_writes,
-            Budget.CANCEL: cancels,
+            Budget.WRITE: agent_writes,
+            Budget.FAUCET: agent_writes,
+            Budget.CANCEL: Kind(limits.cancels_per_minute),
         }
         self._accounts = {Budget.READ: Kind(reads), Budget.WRITE: Kind(writes)}
         self._operator = Kind(OPERATOR_PER_MINUTE)
@@ -183,11 +182,6 @@ class Budgets:
     def of_address(self, call: Call) -> Meter:
         """The anonymous budget of the caller's address, uncharged."""
         return self._anonymous.meter(bucket(call.address))
-
-    def left(self, agent_id: int) -> dict[str, Meter]:
-        """The windows of an agent, uncharged: what it may still do this minute."""
-        kinds = {"writes": Budget.WRITE, "cancels": Budget.CANCEL, "reads": Budget.READ}
-        return {name: self._agents[budget].meter(agent_id) for name, budget in kinds.items()}
 
 
 GATED: Final = frozenset({Budget.SIGNUP, Budget.LOGIN, Budget.FAUCET})

@@ -16,13 +16,13 @@ from starlette.types import Receive, Scope, Send
 from raeth.clock import iso_ms
 from raeth.engine.commands import Command
 from raeth.engine.events import Refused
-from raeth.engine.ids import from_uuid, to_uuid
 from raeth.engine.state import Account, Agent, Key, State
 from raeth.errors import Code, RaethError
 
 if TYPE_CHECKING:
     from raeth.api.budgets import Meter
     from raeth.api.venue import Venue
+    from raeth.api.views.names import Names
     from raeth.sequencer import IdemKey, Outcome, Writes
 
 ANONYMOUS = "anonymous"
@@ -62,6 +62,11 @@ class Call(Request):
     def is_api(self) -> bool:
         path: str = self.scope["path"]
         return path.startswith("/api/") or path == "/api"
+
+    @property
+    def names(self) -> Names:
+        """The public forms of the venue's ids."""
+        return self.venue.names
 
     @property
     def address(self) -> str:
@@ -118,23 +123,11 @@ class Call(Request):
             return RaethError(Code.VALIDATION_FAILED, details=faults)
         if "wallet" in details:
             wallet = details["wallet"]
-            details["wallet"] = "master" if wallet == self.account_id else self.uuid(wallet)
+            details["wallet"] = "master" if wallet == self.account_id else self.names.uuid(wallet)
         details.update({name: iso_ms(value) for name, value in details.items() if name.endswith("_at")})
         wait_ms = details.get("retry_after_ms")
         retry_after_ms = None if wait_ms is None else int(wait_ms / self.venue.clock.speed)
         return RaethError(Code(refused.code), details=details or None, retry_after_ms=retry_after_ms)
-
-    # ---- ids ----
-
-    def uuid(self, entity_id: int) -> str:
-        """The public form of an engine id."""
-        return to_uuid(self.venue.sequencer.state.born, entity_id)
-
-    def entity(self, text: str) -> int | None:
-        """The engine id behind a public one; None when this venue cannot have made it."""
-        entity_id = from_uuid(self.venue.sequencer.state.born, text)
-        # 0 is nobody's, and what does not fit 63 bits fits neither the journal nor a table.
-        return entity_id if entity_id and entity_id < 1 << 63 else None
 
 
 class Answer:

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
-from sqlalchemy import select
-
 from raeth.api.access import Access, Budget
 from raeth.api.call import AGENT, OPERATOR, OWNER, Call
 from raeth.api.parsing import bad_request, pairs
@@ -31,7 +29,6 @@ from raeth.engine.state import Key
 from raeth.engine.types import CANCEL, READ, TRADE
 from raeth.errors import Code, RaethError
 from raeth.store.private import insert_secret
-from raeth.store.reads_accounts import KEYS
 
 if TYPE_CHECKING:
     from raeth.api.venue import Venue
@@ -73,12 +70,12 @@ class NewKey(NamedTuple):
 def new_key(pepper: bytes) -> NewKey:
     """A random API key: 64 bits of public id, 256 of secret."""
     key_id, secret = secrets.token_hex(8), secrets.token_hex(32)
-    return NewKey(key_id, f"{LIVE}{key_id}_{secret}", digest_of(pepper, secret))
+    return NewKey(key_id, f"{LIVE}{key_id}_{secret}", digest_of(pepper, secret.encode()))
 
 
-def digest_of(pepper: bytes, secret: str) -> str:
+def digest_of(pepper: bytes, secret: bytes) -> str:
     """What is kept of a secret: hex HMAC-SHA-256 under the venue's pepper."""
-    return hmac.digest(pepper, secret.encode(), "sha256").hex()
+    return hmac.digest(pepper, secret, "sha256").hex()
 
 
 def new_token(prefix: str) -> tuple[str, str]:
@@ -151,7 +148,7 @@ class Door:
 
     def _check_key(self, call: Call, access: Access, key: Key, secret: bytes) -> None:
         spec = key.spec
-        if not hmac.compare_digest(hmac.digest(self._pepper, secret, "sha256").hex(), spec.digest):
+        if not hmac.compare_digest(digest_of(self._pepper, secret), spec.digest):
             raise self._failed(call, Code.AUTH_INVALID)
         if spec.expires_at is not None and spec.expires_at <= real_now_ms():
             raise self._failed(call, Code.AUTH_EXPIRED)
@@ -196,10 +193,9 @@ class Door:
         if key is not None:
             self._check_key(call, access, key, secret.encode("latin-1"))
             return
-        digest = await _stored_digest(self._venue.store, key_id)
-        known = digest is not None and hmac.compare_digest(
-            hmac.digest(self._pepper, secret.encode("latin-1"), "sha256").hex(), digest
-        )
+        digest = await self._venue.store.key_digest(key_id)
+        shown = digest_of(self._pepper, secret.encode("latin-1"))
+        known = digest is not None and hmac.compare_digest(shown, digest)
         raise self._failed(call, Code.AUTH_REVOKED if known else Code.AUTH_INVALID)
 
     def _admit_operator(self, call: Call, access: Access, token: str) -> None:
@@ -247,7 +243,7 @@ class Door:
         if not chosen:
             return query
         state = await call.settled()
-        agent = state.agents.get(call.entity(chosen[0]) or 0)
+        agent = state.agents.get(call.names.entity(chosen[0]) or 0)
         if agent is None:
             raise RaethError(Code.NOT_FOUND)
         if agent.account.id != call.account_id or (call.agent is not None and call.agent is not agent):
@@ -279,12 +275,6 @@ class Door:
         """A valid credential that does not reach this call: a read of whoever it belongs to."""
         self._venue.budgets.spend(call, Budget.READ)
         return error
-
-
-async def _stored_digest(store: Store, key_id: str) -> str | None:
-    """The digest of any key that ever was: the engine forgets the revoked ones."""
-    row = await store._first(select(KEYS.c.digest).where(KEYS.c.key_id == key_id))
-    return None if row is None else str(row[0])
 
 
 def _from_own_pages(call: Call) -> bool:

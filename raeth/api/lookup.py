@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from typing import Final
 
 from raeth.api.call import Call
 from raeth.api.views.names import MarketName, Names
@@ -17,23 +16,8 @@ from raeth.engine.types import FILLED, Order
 from raeth.errors import Code, RaethError
 from raeth.store.rows import MarketRow
 
-if TYPE_CHECKING:
-    from raeth.sequencer import Sequencer
-
 _SYMBOL: Final = re.compile(r"[A-Z0-9-]{1,64}", re.ASCII)
 """Whatever else a path may hold, it is not a symbol and need not trouble the database."""
-
-_names: WeakKeyDictionary[Sequencer, Names] = WeakKeyDictionary()
-
-
-def names_of(call: Call) -> Names:
-    """The public names of the call's venue. Its birth is fixed by the first command of its journal."""
-    sequencer = call.venue.sequencer
-    names = _names.get(sequencer)
-    born = sequencer.state.born
-    if names is None or names.born != born:
-        names = _names[sequencer] = Names(born)
-    return names
 
 
 def now_ms(call: Call, state: State) -> int:

@@ -41,6 +41,11 @@ class AccountReads(Reader):
             key._replace(scopes=_strings(str(key.scopes)), allowed_ips=_strings(str(key.allowed_ips))) for key in keys
         ]
 
+    async def key_digest(self, key_id: str) -> str | None:
+        """The digest of any key that ever was: the engine forgets those that were revoked."""
+        row = await self._first(_select(KEYS, ("digest",), KEYS.c.key_id == key_id))
+        return None if row is None else str(row[0])
+
     async def list_admin_actions(self, *, before: Keyset | None = None, limit: int = 50) -> Page[ActionRow]:
         """What operators asked for, newest first. Keyset `(seq,)`."""
         assert 1 <= limit <= LIMIT_MAX

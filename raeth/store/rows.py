@@ -141,7 +141,7 @@ class AgentRow(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """An API key, revoked ones included; the digest stays in the engine."""
+    """An API key, revoked ones included, without its digest."""
 
     key_id: str
     agent: int

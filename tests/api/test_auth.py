@@ -14,6 +14,7 @@ from freezegun import freeze_time
 
 from raeth.api.credentials import digest_of, load_admin_token, load_pepper, new_key, token_hash
 from raeth.api.routes.auth import RESERVED, SESSION_MS
+from raeth.api.venue import PASSWORDS_WAITING
 from raeth.clock import iso_ms, real_now_ms
 from raeth.engine import commands as cmd
 from raeth.engine.types import KeySpec
@@ -185,6 +186,19 @@ async def test_a_session_is_a_cookie_too_and_logout_ends_it(desk: Desk) -> None:
     assert (await desk.http.get("/api/v1/me")).json()["code"] == "AUTH_MISSING"
     secure = await desk.http.post("https://venue/api/v1/auth/login", json=login)
     assert "; Secure" in secure.headers["set-cookie"]
+
+
+async def test_no_more_passwords_wait_than_can_be_hashed_soon(desk: Desk) -> None:
+    passwords = desk.venue.passwords
+    hashing = [asyncio.create_task(passwords.hash("p" * 8)) for _ in range(PASSWORDS_WAITING)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (await sign_up(desk, "ada-1", status=503))["code"] == "SERVICE_DEGRADED"
+    await sign_up(desk, "ada-2", None)
+    for task in hashing[1:]:
+        task.cancel()
+    assert (await hashing[0]).startswith("$argon2id$")
+    passwords._pool.shutdown(cancel_futures=True)
 
 
 async def test_the_cookie_is_found_beside_those_of_other_programs(desk: Desk) -> None:
@@ -444,7 +458,7 @@ def test_the_admin_token_is_made_once_and_for_its_owner_only(tmp_path: Path) -> 
 def test_keys_are_random_and_only_their_digest_is_kept() -> None:
     first, second = new_key(PEPPER), new_key(PEPPER)
     assert first.key_id != second.key_id and first.digest not in first.text
-    assert first.digest == digest_of(PEPPER, first.text.rpartition("_")[2]) != digest_of(b"x" * 32, first.text)
+    assert first.digest == digest_of(PEPPER, first.text.rpartition("_")[2].encode()) != digest_of(b"x" * 32, b"")
 
 
 async def test_a_suspended_agent_reads_and_cancels(desk: Desk) -> None:

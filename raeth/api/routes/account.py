@@ -8,7 +8,6 @@ from fastapi import Query
 
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
-from raeth.api.lookup import names_of
 from raeth.api.paging import before, list_name, page
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.account import AccountView, FaucetView, LedgerPage, LeverageView, PositionPage
@@ -36,7 +35,7 @@ MAX_LEVERAGE = 1
 )
 async def get_account(call: Call) -> dict[str, Any]:
     """Settled cash, what of it is locked as collateral, and what open positions are worth at the mark."""
-    names = names_of(call)
+    names = call.names
     state = await call.settled()
     return show.account_body(names, state, state.agents[call.the_agent.id], _limits(call))
 
@@ -65,7 +64,7 @@ def _limits(call: Call) -> dict[str, int]:
 )
 async def list_positions(call: Call) -> dict[str, Any]:
     """Net contracts, cash flow, both payoffs and the collateral, by close. Resolved markets are in the ledger."""
-    names = names_of(call)
+    names = call.names
     state = await call.settled()
     bodies = show.position_bodies(names, state, state.agents[call.the_agent.id])
     return {"items": bodies, "next_cursor": None, "seq": state.seq}
@@ -82,7 +81,7 @@ async def list_positions(call: Call) -> dict[str, Any]:
 )
 async def list_ledger(call: Call, query: Annotated[PageQuery, Query()]) -> dict[str, Any]:
     """The sum of all amounts is the balance. Trades move cash once, when their market resolves."""
-    agent, names = call.the_agent.id, names_of(call)
+    agent, names = call.the_agent.id, call.names
     name = list_name("ledger", wallet=agent)
     found = await call.venue.store.list_ledger(agent, before=before(name, query.cursor, size=2), limit=query.limit)
     return page(name, found.items, found.next, lambda row: show.ledger_body(names, row))

@@ -10,7 +10,7 @@ from fastapi import Query
 from raeth.api import paging
 from raeth.api.access import Access, Budget
 from raeth.api.call import OPERATOR, Call
-from raeth.api.lookup import known_market, market_name, names_of
+from raeth.api.lookup import find_market, known_market, now_ms
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.admin import (
     ActionPage,
@@ -30,7 +30,6 @@ from raeth.clock import iso_ms
 from raeth.engine import commands as cmd
 from raeth.engine.events import KeyRevoked
 from raeth.engine.state import State
-from raeth.engine.types import VOID
 from raeth.errors import Code, RaethError
 from raeth.logs import redact_text
 from raeth.store.rows import ActionRow
@@ -81,7 +80,7 @@ async def unfreeze(call: Call, body: MaybeReasonRequest = NO_REASON) -> Any:
     errors=[Code.UNKNOWN_MARKET, Code.MARKET_CLOSED],
 )
 async def halt(call: Call, market_id: str, body: ReasonRequest) -> Any:
-    market = await known_market(call, names_of(call), market_id)
+    market = await known_market(call, call.names, market_id)
     return await _market_action(call, cmd.HaltMarket(OPERATOR, market, body.reason), market)
 
 
@@ -95,7 +94,7 @@ async def halt(call: Call, market_id: str, body: ReasonRequest) -> Any:
 )
 async def resume(call: Call, market_id: str, body: MaybeReasonRequest = NO_REASON) -> Any:
     """Not a window whose open print was unusable: it can only end VOID, and answers MARKET_CLOSED."""
-    market = await known_market(call, names_of(call), market_id)
+    market = await known_market(call, call.names, market_id)
     return await _market_action(call, cmd.ResumeMarket(OPERATOR, market, body.reason), market)
 
 
@@ -109,20 +108,20 @@ async def resume(call: Call, market_id: str, body: MaybeReasonRequest = NO_REASO
 )
 async def void(call: Call, market_id: str, body: ReasonRequest) -> Any:
     """Every cash flow in it is reversed, fees and rebates included. A resolved market is final."""
-    market = await known_market(call, names_of(call), market_id)
+    market = await known_market(call, call.names, market_id)
     return await _market_action(call, cmd.VoidMarket(OPERATOR, market, body.reason), market)
 
 
 async def _market_action(call: Call, command: cmd.Command, market_id: int) -> dict[str, Any]:
     outcome = await call.submit(command)
-    live = call.venue.sequencer.state.markets.get(market_id)
-    name = await market_name(call, names_of(call), market_id)
-    assert name is not None
+    found = await find_market(call, call.names, call.names.uuid(market_id))
+    market = found.live or found.row
+    assert market is not None
     return {
-        "market_id": name.uuid,
-        "symbol": name.symbol,
-        "status": live.status if live is not None else VOID,
-        "halted": live.halted if live is not None else False,
+        "market_id": call.names.uuid(market_id),
+        "symbol": market.symbol,
+        "status": market.status,
+        "halted": found.live is not None and found.live.halted,
         "ts": iso_ms(outcome.ts),
         "seq": outcome.seq,
     }
@@ -170,7 +169,7 @@ async def grant(call: Call, agent_id: str, body: GrantRequest) -> Any:
 
 
 def _agent_id(call: Call, text: str) -> int:
-    agent = call.entity(text)
+    agent = call.names.entity(text)
     if agent is None:
         raise RaethError(Code.NOT_FOUND)
     return agent
@@ -178,9 +177,9 @@ def _agent_id(call: Call, text: str) -> int:
 
 async def _agent_action(call: Call, command: cmd.Command, agent_id: int) -> dict[str, Any]:
     outcome = await call.submit(command)
-    agent = call.venue.sequencer.state.agents[agent_id]
+    agent = (await call.settled()).agents[agent_id]
     return {
-        "agent_id": call.uuid(agent_id),
+        "agent_id": call.names.uuid(agent_id),
         "name": agent.name,
         "suspended": agent.suspended,
         "cash_cents": agent.cash,
@@ -202,7 +201,7 @@ async def revoke_key(call: Call, key_id: str, body: MaybeReasonRequest = NO_REAS
         raise RaethError(Code.NOT_FOUND)
     outcome = await call.submit(cmd.AdminRevokeKey(OPERATOR, key_id, body.reason))
     revoked = next(event for event in outcome.events if isinstance(event, KeyRevoked))
-    return {"key_id": key_id, "agent_id": call.uuid(revoked.agent), "ts": iso_ms(outcome.ts), "seq": outcome.seq}
+    return {"key_id": key_id, "agent_id": call.names.uuid(revoked.agent), "ts": iso_ms(outcome.ts), "seq": outcome.seq}
 
 
 @router.post(
@@ -237,7 +236,7 @@ async def admin_state(call: Call) -> Any:
         "open_orders": len(state.orders),
         "markets": [
             {
-                "market_id": call.uuid(market.id),
+                "market_id": call.names.uuid(market.id),
                 "symbol": market.symbol,
                 "status": market.status,
                 "halted": market.halted,
@@ -249,7 +248,7 @@ async def admin_state(call: Call) -> Any:
         ],
         "money": money(state),
         "persistence": persistence(call),
-        "now": iso_ms(max(call.venue.clock.now_ms(), state.ts)),
+        "now": iso_ms(now_ms(call, state)),
         "seq": state.seq,
     }
 
@@ -298,7 +297,7 @@ def _show_action(call: Call, row: ActionRow) -> dict[str, Any]:
         "action": row.action,
         "actor": row.actor,
         "reason": row.reason,
-        "target": None if row.target is None else call.uuid(row.target),
+        "target": None if row.target is None else call.names.uuid(row.target),
         "key_id": row.key_id,
         "amount_cents": row.amount_cents,
         "refused": row.refused,

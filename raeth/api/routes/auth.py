@@ -54,7 +54,7 @@ async def signup(call: Call, body: SignupRequest) -> Any:
     venue = call.venue
     refuse_reserved(body.agent_name)
     email = normalised_email(body.email)
-    digest = digest_of(venue.pepper, email)
+    digest = digest_of(venue.pepper, email.encode())
     state = await call.settled()
     if digest in state.digests:  # the engine judges again; asked first, so that nobody hashes passwords for nothing
         raise RaethError(Code.EMAIL_TAKEN)
@@ -72,8 +72,8 @@ async def signup(call: Call, body: SignupRequest) -> Any:
     agent = next(event for event in outcome.events if isinstance(event, AgentCreated))
     granted = sum(e.amount_cents for e in outcome.events if isinstance(e, CashMoved) and e.wallet == agent.agent)
     return {
-        "account_id": call.uuid(agent.account),
-        "agent_id": call.uuid(agent.agent),
+        "account_id": call.names.uuid(agent.account),
+        "agent_id": call.names.uuid(agent.agent),
         "agent_name": agent.name,
         "api_key": key.text,
         "scopes": SCOPES,
@@ -114,7 +114,7 @@ async def login(call: Call, body: LoginRequest) -> Any:
     token, hashed_token = new_token(SESSION)
     expires = real_now_ms() + SESSION_MS
     await venue.sequencer.write([insert_session(hashed_token, identity.account, expires), *venue.due_sweep()])
-    content = {"account_id": call.uuid(identity.account), "session_token": token, "expires_at": iso_ms(expires)}
+    content = {"account_id": call.names.uuid(identity.account), "session_token": token, "expires_at": iso_ms(expires)}
     return Answer(content, headers={"Set-Cookie": _cookie(call, token, SESSION_MS // 1000)})
 
 

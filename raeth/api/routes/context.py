@@ -15,7 +15,7 @@ import structlog
 from raeth.api import fair
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
-from raeth.api.lookup import FoundMarket, find_market, market_row, names_of, now_ms
+from raeth.api.lookup import FoundMarket, find_market, market_row, now_ms
 from raeth.api.routes.reference import reference_body
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.account import AgentContext
@@ -63,7 +63,7 @@ async def get_agent_context(call: Call, market_id: str) -> dict[str, Any]:
 
     A part that cannot be had right now is null.
     """
-    names = names_of(call)
+    names = call.names
     found = await _found(call, names, market_id)
     venue = call.venue
     now = venue.clock.now_ms() if found is None else now_ms(call, found.state)

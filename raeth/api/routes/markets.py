@@ -11,7 +11,7 @@ from fastapi import Query
 
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
-from raeth.api.lookup import find_market, known_market, market_row, names_of, now_ms
+from raeth.api.lookup import find_market, known_market, market_row, now_ms
 from raeth.api.paging import before, list_name, page
 from raeth.api.routes.reference import reference_body
 from raeth.api.routing import VenueRouter
@@ -54,7 +54,7 @@ STATUSES: Final = (*LIVE, *show.FINAL)
 )
 async def list_markets(call: Call, query: Annotated[MarketsQuery, Query()]) -> dict[str, Any]:
     """OPEN markets first, then the other live ones by close, then those that have ended, the newest first."""
-    names, store = names_of(call), call.venue.store
+    names, store = call.names, call.venue.store
     wanted = [status for status in STATUSES if query.status is None or status in query.status]
     name = list_name("markets", status=",".join(wanted), series=query.series)
     keyset = before(name, query.cursor, size=4)
@@ -99,7 +99,7 @@ async def list_markets(call: Call, query: Annotated[MarketsQuery, Query()]) -> d
 )
 async def get_market(call: Call, market_id: str) -> dict[str, Any]:
     """A market by its UUID or symbol, with its rules, bounds, fees, touch and outcome."""
-    names = names_of(call)
+    names = call.names
     found = await find_market(call, names, market_id)
     now = now_ms(call, found.state)
     if found.live is not None:
@@ -119,7 +119,7 @@ async def get_market(call: Call, market_id: str) -> dict[str, Any]:
 )
 async def get_book(call: Call, market_id: str, query: Annotated[BookQuery, Query()]) -> dict[str, Any]:
     """Resting orders by price, best first; true at `seq`. A market that has ended has an empty book."""
-    names = names_of(call)
+    names = call.names
     found = await find_market(call, names, market_id)
     return show.book_body(names, found.state, found.id, found.live, query.depth)
 
@@ -135,7 +135,7 @@ async def get_book(call: Call, market_id: str, query: Annotated[BookQuery, Query
 )
 async def list_trades(call: Call, market_id: str, query: Annotated[PageQuery, Query()]) -> dict[str, Any]:
     """Price, quantity and the side of the taker; nobody's name."""
-    names = names_of(call)
+    names = call.names
     market = await known_market(call, names, market_id)
     name = list_name("trades", market=market)
     found = await call.venue.store.market_trades(market, before=before(name, query.cursor), limit=query.limit)
@@ -153,7 +153,7 @@ async def list_trades(call: Call, market_id: str, query: Annotated[PageQuery, Qu
 )
 async def list_candles(call: Call, market_id: str, query: Annotated[CandlesQuery, Query()]) -> dict[str, Any]:
     """Open, high, low, close and volume of `interval_ms`; an interval without trades has no candle."""
-    market = await known_market(call, names_of(call), market_id)
+    market = await known_market(call, call.names, market_id)
     name = list_name("candles", market=market, interval=query.interval_ms)
     keyset = before(name, query.cursor)
     candles = await call.venue.store.candles(market, query.interval_ms, limit=LIMIT_MAX)
@@ -177,7 +177,7 @@ async def get_settlement(call: Call, market_id: str) -> dict[str, Any]:
 
     Before the settlement the parts that are not there yet are null.
     """
-    names, store = names_of(call), call.venue.store
+    names, store = call.names, call.venue.store
     await call.settled()
     row = await market_row(call, names, market_id)
     if row is None:
@@ -234,7 +234,7 @@ def series_of(state: State, slug: str) -> dict[str, Any]:
 )
 async def get_series_context(call: Call, slug: str) -> dict[str, Any]:
     """502 while the reference feed is DOWN; `agent-context` of a market degrades to nulls instead."""
-    names = names_of(call)
+    names = call.names
     state = await call.settled()
     body = series_of(state, slug)
     now = now_ms(call, state)

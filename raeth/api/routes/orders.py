@@ -20,7 +20,6 @@ from raeth.api.lookup import (
     find_market,
     known_market,
     market_name,
-    names_of,
     now_ms,
     order_of,
     why_not_open,
@@ -73,7 +72,7 @@ async def place_order(call: Call, body: OrderRequest) -> bytes:
 
     The answer is sent when the order is durable. With a `client_order_id` the call can be repeated safely.
     """
-    agent, key_id, names = call.the_agent.id, call.key_id, names_of(call)
+    agent, key_id, names = call.the_agent.id, call.key_id, call.names
     market, name = await resolve(call, names, body.market_id)
     spec = spec_of(body, market)
     key = key_of(agent, body, spec, name)
@@ -100,7 +99,7 @@ async def place_batch(call: Call, body: BatchRequest) -> dict[str, Any]:
     """
     at_most(call.venue.settings.limits.batch_size, body.orders)
     call.charge(len(body.orders) - 1)
-    agent, key_id, names = call.the_agent.id, call.key_id, names_of(call)
+    agent, key_id, names = call.the_agent.id, call.key_id, call.names
     atomic = body.atomic or False
     legs = [(order, *await resolve(call, names, order.market_id)) for order in body.orders]
     specs = [spec_of(order, market) for order, market, _ in legs]
@@ -131,7 +130,7 @@ def at_most(maximum: int, *lists: list[Any] | None) -> None:
 )
 async def preview_order(call: Call, body: OrderRequest) -> dict[str, Any]:
     """The same plan that an order executes, computed and thrown away. Nothing changes, so keys are not looked at."""
-    names = names_of(call)
+    names = call.names
     found = await find_market(call, names, body.market_id)
     state, market = found.state, found.live
     if market is None or market.status not in (PENDING, OPEN):
@@ -172,7 +171,7 @@ def preview_body(result: Preview, agent: Agent, seq: int) -> dict[str, Any]:
 )
 async def list_orders(call: Call, query: Annotated[OrdersQuery, Query()]) -> dict[str, Any]:
     """Open ones and ended ones alike, rejected ones included. A filtered page may be short and still go on."""
-    agent, names = call.the_agent.id, names_of(call)
+    agent, names = call.the_agent.id, call.names
     market = None if query.market_id is None else await known_market(call, names, query.market_id)
     statuses = None if query.status is None else sorted(set(query.status))
     name = list_name("orders", market=market, status=statuses, client_order_id=query.client_order_id)
@@ -207,7 +206,7 @@ async def body_of(call: Call, names: Names, order: Order) -> OrderBody:
 )
 async def get_order_by_client_id(call: Call, client_order_id: str) -> OrderBody:
     """A 404 is said only when the venue is caught up, so it proves that the key was never accepted."""
-    agent, names, store = call.the_agent.id, names_of(call), call.venue.store
+    agent, names, store = call.the_agent.id, call.names, call.venue.store
     if not re.fullmatch(NAME_PATTERN, client_order_id):
         raise RaethError(Code.ORDER_NOT_FOUND)
     order = await store.order_by_client_id(agent, client_order_id)
@@ -230,7 +229,7 @@ async def get_order_by_client_id(call: Call, client_order_id: str) -> OrderBody:
 )
 async def get_order(call: Call, order_id: str) -> OrderBody:
     """The order with its fills, as it is now."""
-    names = names_of(call)
+    names = call.names
     return await body_of(call, names, await order_of(call, names, order_id))
 
 
@@ -248,7 +247,7 @@ async def amend_order(call: Call, order_id: str, body: AmendRequest) -> OrderBod
     """A pure decrease keeps the place in the queue and skips the risk chain, also while the venue is frozen. Anything
     else is judged like a new order and joins the back of its queue. A decline leaves the order as it was.
     """
-    names = names_of(call)
+    names = call.names
     number = order_number(names, order_id)
     command = cmd.AmendOrder(call.the_agent.id, call.key_id, number, body.price, body.qty)
     events = await submit_on_open(call, names, order_id, command)
@@ -272,7 +271,7 @@ async def amend_order(call: Call, order_id: str, body: AmendRequest) -> OrderBod
 )
 async def cancel_order(call: Call, order_id: str) -> OrderBody:
     """Cancels go on while the venue is frozen and draw on a budget of their own."""
-    names = names_of(call)
+    names = call.names
     number = order_number(names, order_id)
     command = cmd.CancelOrder(call.the_agent.id, call.key_id, number)
     events = await submit_on_open(call, names, order_id, command)
@@ -311,7 +310,7 @@ async def submit_on_open(call: Call, names: Names, order_id: str, command: cmd.C
 async def cancel_orders(call: Call, body: CancelRequest) -> dict[str, Any]:
     """`{}` cancels everything the agent has resting. Listed ids that were not open say why, each in its place."""
     at_most(call.venue.settings.limits.cancel_list, body.order_ids, body.client_order_ids)
-    agent, key_id, names = call.the_agent.id, call.key_id, names_of(call)
+    agent, key_id, names = call.the_agent.id, call.key_id, call.names
     if body.order_ids is not None:
         return await cancel_list(call, names, list(dict.fromkeys(body.order_ids)))
     command = cmd.CancelOrders(
@@ -360,7 +359,7 @@ def cancelled_by(agent: int, events: list[ev.Event]) -> dict[int, Order]:
 )
 async def list_fills(call: Call, query: Annotated[FillsQuery, Query()]) -> dict[str, Any]:
     """Every execution of the agent's orders, as maker or taker."""
-    agent, names = call.the_agent.id, names_of(call)
+    agent, names = call.the_agent.id, call.names
     market = None if query.market_id is None else await known_market(call, names, query.market_id)
     name = list_name("fills", market=market)
     found = await call.venue.store.list_fills(

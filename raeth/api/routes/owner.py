@@ -55,7 +55,7 @@ async def me(call: Call) -> Any:
     account = await call.account()
     state = call.venue.sequencer.state
     return {
-        "account_id": call.uuid(account.id),
+        "account_id": call.names.uuid(account.id),
         "email": identity.email if identity is not None else None,
         "created_at": iso_ms(account.created_ts),
         "master": {"cash_cents": account.cash},
@@ -95,7 +95,7 @@ async def create_agent(call: Call, body: AgentRequest) -> Any:
     refuse_reserved(body.name)
     outcome = await call.submit(CreateAgent(call.account_id or 0, body.name))
     made = next(event for event in outcome.events if isinstance(event, AgentCreated))
-    return show_agent(call, call.venue.sequencer.state.agents[made.agent])
+    return show_agent(call, (await call.settled()).agents[made.agent])
 
 
 @router.get(
@@ -202,7 +202,7 @@ async def transfer(call: Call, body: TransferRequest) -> Any:
     outcome = await call.submit(command, keys)
     done = next(event for event in outcome.events if isinstance(event, Transferred))
     return {
-        "transfer_id": call.uuid(done.transfer_id),
+        "transfer_id": call.names.uuid(done.transfer_id),
         "from": _wallet_name(call, done.source),
         "to": _wallet_name(call, done.target),
         "amount_cents": done.amount_cents,
@@ -215,7 +215,7 @@ async def transfer(call: Call, body: TransferRequest) -> Any:
 
 def show_agent(call: Call, agent: Agent) -> dict[str, Any]:
     return {
-        "agent_id": call.uuid(agent.id),
+        "agent_id": call.names.uuid(agent.id),
         "name": agent.name,
         "created_at": iso_ms(agent.created_ts),
         "suspended": agent.suspended,
@@ -229,7 +229,7 @@ def show_agent(call: Call, agent: Agent) -> dict[str, Any]:
 def show_key(call: Call, agent_id: int, spec: KeySpec, created_ts: int) -> dict[str, Any]:
     return {
         "key_id": spec.key_id,
-        "agent_id": call.uuid(agent_id),
+        "agent_id": call.names.uuid(agent_id),
         "name": spec.name,
         "scopes": spec.scopes,
         "expires_at": None if spec.expires_at is None else iso_ms(spec.expires_at),
@@ -241,7 +241,7 @@ def show_key(call: Call, agent_id: int, spec: KeySpec, created_ts: int) -> dict[
 async def _own_agent(call: Call, text: str, key_id: str | None = None) -> Agent:
     """The owner's agent, with its live key `key_id` if one is named. Raises NOT_FOUND or FORBIDDEN."""
     state = await call.settled()
-    agent = state.agents.get(call.entity(text) or 0)
+    agent = state.agents.get(call.names.entity(text) or 0)
     if agent is None:
         raise RaethError(Code.NOT_FOUND)
     if agent.account.id != call.account_id:
@@ -252,14 +252,14 @@ async def _own_agent(call: Call, text: str, key_id: str | None = None) -> Agent:
 
 
 def _wallet(call: Call, text: str) -> int:
-    wallet = call.account_id if text == "master" else call.entity(text)
+    wallet = call.account_id if text == "master" else call.names.entity(text)
     if wallet is None:
         raise RaethError(Code.NOT_FOUND)
     return wallet
 
 
 def _wallet_name(call: Call, wallet: int) -> str:
-    return "master" if wallet == call.account_id else call.uuid(wallet)
+    return "master" if wallet == call.account_id else call.names.uuid(wallet)
 
 
 def _page(name: str, oldest_first: Sequence[T], query: PageQuery, show: Callable[[T], Any]) -> dict[str, Any]:

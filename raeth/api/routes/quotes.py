@@ -7,7 +7,6 @@ from typing import Any, Final
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
 from raeth.api.intake import resolve
-from raeth.api.lookup import names_of
 from raeth.api.routes.orders import PLACE_DECLINES, WRITE_ERRORS, at_most
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.order_views import BatchView
@@ -51,7 +50,7 @@ async def put_quotes(call: Call, body: QuotesRequest) -> dict[str, Any]:
     not bring the old level back. Without any level the quote is pulled, also while the venue is frozen.
     """
     at_most(call.venue.settings.limits.quote_levels, body.bids, body.asks)
-    agent, key_id, names = call.the_agent.id, call.key_id, names_of(call)
+    agent, key_id, names = call.the_agent.id, call.key_id, call.names
     market, name = await resolve(call, names, body.market_id)
     command = cmd.PutQuotes(agent, key_id, market, body.quote_id, _pairs(body.bids), _pairs(body.asks))
     orders = quoted((await call.submit(command)).events)
