@@ -33,7 +33,7 @@ app.add_typer(reference, name="reference", no_args_is_help=True)
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-DataDir = Annotated[Path | None, typer.Option(help="Where the venue keeps everything. Default ./data")]
+DataDir = Annotated[Path | None, typer.Option(help="Where the venue keeps everything. Default: as the settings say.")]
 Url = Annotated[str, typer.Option(envvar="RAETH_URL", help="The venue's address.")]
 
 
@@ -134,6 +134,18 @@ def announce(node: Node, url: str) -> None:
         out.print(line, markup=False)
 
 
+def _data_dir(named: Path | None) -> Path:
+    """Where the venue keeps its data: as named, else as the settings say, which `serve` reads as well."""
+    if named is not None:
+        return named
+    from raeth.config import ConfigError, load_settings
+
+    try:
+        return load_settings().data_dir
+    except ConfigError as error:
+        raise fail(str(error), 2) from None
+
+
 @app.command()
 def audit(
     data_dir: DataDir = None,
@@ -146,7 +158,7 @@ def audit(
 
     if database_url is not None:
         raise fail("this version keeps its journal in SQLite: use --data-dir", 2)
-    path = (data_dir or Path(os.environ.get("RAETH_DATA_DIR", "data"))) / DATABASE
+    path = _data_dir(data_dir) / DATABASE
     if not path.is_file():
         raise fail(f"there is no journal at {path}", 2)
     try:
@@ -177,7 +189,7 @@ def _token(data_dir: Path | None) -> str:
     token = os.environ.get("RAETH_ADMIN_TOKEN")
     if token:
         return token
-    path = (data_dir or Path(os.environ.get("RAETH_DATA_DIR", "data"))) / ADMIN_TOKEN_FILE
+    path = _data_dir(data_dir) / ADMIN_TOKEN_FILE
     try:
         return path.read_text().strip()
     except OSError as error:
