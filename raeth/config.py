@@ -77,7 +77,7 @@ class RiskSettings(Section):
     cooldown_window_ms: Ms = Field(10_000, description="… when they fall within this time …")
     cooldown_ms: Ms = Field(5_000, description="… for this long.")
     reference_max_age_ms: int = Field(
-        3_000, ge=1, le=600_000, description="MARKET orders are declined when the reference price is older than this."
+        3_000, ge=1, le=600_000, description="MARKET orders need a reference price younger than this."
     )
 
 

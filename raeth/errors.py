@@ -167,11 +167,6 @@ DECLINE_CODES: frozenset[Code] = frozenset(DECLINE_MESSAGES)
 """The codes that can appear as an order's `reject_reason`."""
 
 
-def default_message(code: Code | str) -> str:
-    """The sentence an answer carries when nobody has a better one. Raises `ValueError` for an unknown code."""
-    return CATALOGUE[Code(code)].message
-
-
 class RaethError(Exception):
     """The one exception at the edge: a refusal with a code of the catalogue.
 

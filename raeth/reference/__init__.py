@@ -9,7 +9,6 @@ from raeth.reference.record import record
 from raeth.reference.replay import first_ts_ms
 from raeth.reference.settings import ReferenceSettings
 from raeth.reference.types import (
-    IndexPrice,
     Print,
     Rate,
     Reading,
@@ -20,7 +19,6 @@ from raeth.reference.types import (
 )
 
 __all__ = [
-    "IndexPrice",
     "Print",
     "Rate",
     "Reading",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raeth.reference.settings import ReferenceSettings
-from raeth.reference.types import IndexPrice, VenueInput
+from raeth.reference.types import VenueInput
 
 BPS = 10_000
 
@@ -110,11 +110,3 @@ def _explain_one(quote: VenueQuote, at_ms: int, median: int | None, rule: IndexR
         quote.rate_e8,
         quote.rate_source_ts,
     )
-
-
-def index_price(quotes: Sequence[VenueQuote], at_ms: int, rule: IndexRule) -> IndexPrice | None:
-    """The price with its inputs, or None without a quorum."""
-    value = index_value(quotes, at_ms, rule)
-    if value is None:
-        return None
-    return IndexPrice(value[0], value[1], explain(quotes, at_ms, rule))

@@ -21,7 +21,7 @@ class ReferenceSettings(BaseModel):
     max_venue_age_ms: int = Field(3_000, ge=100, le=60_000, description="A venue's price older than this is left out.")
     outlier_bps: int = Field(50, ge=1, le=10_000, description="Further than this from the median: left out.")
     quorum: int = Field(3, ge=1, le=len(ALL_VENUES), description="Venues that must remain for there to be a price.")
-    reference_max_age_ms: int = Field(3_000, ge=1, le=600_000, description="Older, and MARKET orders are declined.")
+    reference_max_age_ms: int = Field(3_000, ge=1, le=600_000, description="MARKET orders need a younger price.")
     stale_after_ms: int = Field(3_000, ge=1, le=600_000, description="Older than this the feed is STALE.")
     down_after_ms: int = Field(10_000, ge=1, le=3_600_000, description="Older than this the feed is DOWN.")
     print_max_age_ms: int = Field(5_000, ge=1, le=60_000, description="Oldest usable price at a boundary.")

@@ -68,15 +68,6 @@ class VenueInput:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexPrice:
-    """The median of the venues at one instant; `source_ts` is that of the newest input it used."""
-
-    price_cents: int
-    source_ts: int
-    inputs: tuple[VenueInput, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Print:
     """The answer to "what was the reference price at `boundary_ms`?", with its evidence.
 

@@ -8,7 +8,7 @@ from statistics import median
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raeth.reference.index import IndexRule, VenueQuote, explain, index_price, index_value, median_cents
+from raeth.reference.index import IndexRule, VenueQuote, explain, index_value, median_cents
 
 NOW = 1_700_000_000_000
 RULES = st.builds(IndexRule, st.integers(100, 5_000), st.integers(1, 500), st.integers(1, 5))
@@ -39,8 +39,8 @@ def naive(quotes: list[VenueQuote], rule: IndexRule) -> int | None:
 @settings(deadline=None)
 @given(QUOTES, RULES)
 def test_the_index_is_what_the_words_say(quotes: list[VenueQuote], rule: IndexRule) -> None:
-    found = index_price(quotes, NOW, rule)
-    assert (found.price_cents if found else None) == naive(quotes, rule)
+    found = index_value(quotes, NOW, rule)
+    assert (found[0] if found else None) == naive(quotes, rule)
 
 
 @settings(deadline=None)

@@ -45,7 +45,7 @@ class Risk(Answer):
     fat_finger_distance: int = Field(description="Cents beyond the mark that an order may reach …")
     fat_finger_multiple: int = Field(description="… or this multiple of the mark, whichever is wider.")
     position_cap: int = Field(description="Contracts, worst case.")
-    reference_max_age_ms: int = Field(description="MARKET orders need a reference price no older.")
+    reference_max_age_ms: int = Field(description="MARKET orders need a reference price younger than this.")
     cooldown_rejects: int
     cooldown_window_ms: int
     cooldown_ms: int
