@@ -19,39 +19,6 @@ import pytest
 from tests.e2e.conftest import TOKEN
 from tests.e2e.venue import LEFT_S, Agent, Host, VenueProcess, until
 
-
-def test_printed_commands_work(host: Host, recording: str) -> None:
-    """A newcomer copies the lines; each must do what it says, at the address that was printed."""
-    venue = host.serve("--reference", recording)
-    until("what next", lambda: "admin " in venue.stdout)
-    commands = {line.split()[0]: line for line in venue.stdout.splitlines() if line.startswith("  ")}
-    signup = shell(commands["sign"].split("sign up", 1)[1], host)
-    key = json.loads(signup).get("api_key", signup)
-    assert key.startswith("rk_live_")
-    assert "items" in json.loads(shell(commands["markets"].split("markets", 1)[1], host))
-    cash = json.loads(shell(commands["cash"].split("cash", 1)[1], host, KEY=key))
-    assert cash["amount_cents"] > 0
-    state = json.loads(shell(commands["admin"].split("try: ", 1)[1], host))
-    assert state["frozen"] is False
-    assert state["agents"] == 1
-
-
-def shell(command: str, host: Host, **variables: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, **variables, "PATH": path, "NO_COLOR": "1"}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=host.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
 # ---- secrets ----
 
 
@@ -151,6 +118,38 @@ class Desk:
         assert not done.stdout
         (line,) = done.stderr.splitlines()
         return line
+
+
+def test_printed_commands_work(desk: Desk) -> None:
+    """A newcomer copies the lines; each must do what it says, at the address that was printed."""
+    host, venue = desk.host, desk.venue
+    until("what next", lambda: "admin " in venue.stdout)
+    commands = {line.split()[0]: line for line in venue.stdout.splitlines() if line.startswith("  ")}
+    signup = shell(commands["sign"].split("sign up", 1)[1], host)
+    key = json.loads(signup).get("api_key", signup)
+    assert key.startswith("rk_live_")
+    assert "items" in json.loads(shell(commands["markets"].split("markets", 1)[1], host))
+    cash = json.loads(shell(commands["cash"].split("cash", 1)[1], host, KEY=key))
+    assert cash["amount_cents"] > 0
+    state = json.loads(shell(commands["admin"].split("try: ", 1)[1], host))
+    assert state["frozen"] is False
+    assert state["agents"] == desk.admin("state")["agents"]
+
+
+def shell(command: str, host: Host, **variables: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **variables, "PATH": path, "NO_COLOR": "1"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=host.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def test_admin_freeze(desk: Desk) -> None:
