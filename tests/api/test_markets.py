@@ -23,6 +23,7 @@ from raeth.api.schemas.markets import (
 from raeth.api.views.names import iso
 from raeth.engine import commands as cmd
 from raeth.engine.ids import to_uuid
+from raeth.engine.types import Input
 from tests.api.harness import GENESIS_MS, STRIKE_CENTS, Desk
 
 OPEN_MS = GENESIS_MS + 10_000
@@ -197,6 +198,19 @@ async def test_the_settlement_is_the_evidence(desk: Desk) -> None:
     void = await desk.read(f"/markets/{old}/settlement")
     assert (void["resolution"], void["close_print"]["price_cents"]) == ("VOID", None)
     assert (void["close_print"]["reason"], void["fees_cents"]) == ("no_price", 0)
+
+
+async def test_the_evidence_shows_how_a_usdt_price_became_dollars(desk: Desk) -> None:
+    old = desk.symbol
+    assert desk.sequencer.state.pending is not None
+    await desk.advance(desk.sequencer.state.pending.open_at - desk.clock.now_ms())
+    boundary = next(iter(desk.sequencer.state.unprinted))
+    rate_ts = boundary - 1_000
+    used = Input("binance", 9_490_500, boundary - 250, True, "used", 9_500_000, 99_900_000, rate_ts)
+    await desk.submit(cmd.Print(boundary, 9_490_500, boundary - 250, "scripted", "median", None, (used,)))
+    [shown] = (await desk.read(f"/markets/{old}/settlement"))["close_print"]["inputs"]
+    assert shown["price_cents"] == shown["quote_price_cents"] * shown["rate_e8"] // 10**8
+    assert shown["rate_source_ts"] == iso(rate_ts)
 
 
 async def test_a_void_market_was_voided_by_the_operator(desk: Desk) -> None:

@@ -159,6 +159,11 @@ class PrintInput(Answer):
     source_ts: Time | None
     used: bool
     why: str | None
+    quote_price_cents: BtcCents | None = Field(
+        description="A USDT price before its conversion: price_cents = quote_price_cents * rate_e8 // 10^8. Else null."
+    )
+    rate_e8: int | None = Field(description="Dollars for one USDT, times 10^8.")
+    rate_source_ts: Time | None
 
 
 class PrintView(Answer):

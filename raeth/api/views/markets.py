@@ -215,6 +215,9 @@ def print_body(fact: PrintFact) -> Body:
                 "source_ts": iso_or_none(item.source_ts),
                 "used": item.used,
                 "why": item.why,
+                "quote_price_cents": item.quote_price_cents,
+                "rate_e8": item.rate_e8,
+                "rate_source_ts": iso_or_none(item.rate_source_ts),
             }
             for item in fact.inputs
         ],
