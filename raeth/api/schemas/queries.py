@@ -12,7 +12,7 @@ from raeth.api.schemas.markets import MarketStatus
 from raeth.api.schemas.order_views import OrderStatus
 
 Limit = Annotated[int, Field(ge=1, le=250, description="Items in the answer.")]
-CursorText = Annotated[str, Field(max_length=256, description="`next_cursor` of the page before, unchanged.")]
+CursorText = Annotated[str, Field(description="`next_cursor` of the page before, unchanged.")]
 Slug = Annotated[str, Field(min_length=1, max_length=64, examples=["BTC-1M"])]
 
 
