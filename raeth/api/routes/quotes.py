@@ -9,7 +9,7 @@ from raeth.api.call import Call
 from raeth.api.intake import resolve
 from raeth.api.routes.orders import PLACE_DECLINES, WRITE_ERRORS, at_most
 from raeth.api.routing import VenueRouter
-from raeth.api.schemas.order_views import BatchView
+from raeth.api.schemas.order_views import QUOTE_EXAMPLE, BatchView
 from raeth.api.schemas.orders import QuoteLevel, QuotesRequest
 from raeth.api.views.orders import order_body
 from raeth.engine import commands as cmd
@@ -42,6 +42,7 @@ _NEVER_OF_A_QUOTE: Final = frozenset(
     response_model=BatchView,
     errors=(Code.BATCH_SIZE_EXCEEDED, *WRITE_ERRORS),
     declines=tuple(code for code in PLACE_DECLINES if code not in _NEVER_OF_A_QUOTE),
+    answer_examples={"success": QUOTE_EXAMPLE},
 )
 async def put_quotes(call: Call, body: QuotesRequest) -> dict[str, Any]:
     """Every level is a POST_ONLY order. Levels kept at the same price and no larger size keep their place in the queue.

@@ -110,6 +110,21 @@ DECLINED_EXAMPLE: Final[dict[str, Any]] = {
     "fills": [],
 }
 
+QUOTE_EXAMPLE: Final[dict[str, Any]] = {
+    "results": [
+        {
+            **_OPEN,
+            "tif": "POST_ONLY",
+            "status": "OPEN",
+            "filled_qty": 0,
+            "remaining_qty": 10,
+            "filled_notional_cents": 0,
+            "fee_cents": 0,
+            "fills": [],
+        }
+    ]
+}
+
 
 class OrderView(Answer):
     """An order: accepted, ended or declined. A declined one is a 200 with `status: "REJECTED"`."""
@@ -158,6 +173,8 @@ class OrderPage(Answer):
 
 class BatchView(Answer):
     """One result an order, in request order."""
+
+    model_config = {"json_schema_extra": {"examples": [{"results": [_OPEN]}]}}
 
     results: list[OrderView]
 
