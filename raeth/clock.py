@@ -42,16 +42,22 @@ class RealClock:
 
 
 class ReplayClock:
-    """Recorded time: starts at `start_ms` and runs `speed` times as fast as the machine's monotonic clock."""
+    """Recorded time: runs `speed` times as fast as the machine's monotonic clock, from `start_ms` on.
+
+    It stands there until it is first asked: what a venue does before it asks, as reading a long journal again, takes no
+    recorded time.
+    """
 
     def __init__(self, start_ms: int, speed: float = 1.0) -> None:
         if speed <= 0:
             raise ValueError("speed must be above zero")
         self.start_ms = start_ms
         self.speed = float(speed)
-        self._origin_ns = time.monotonic_ns()
+        self._origin_ns: int | None = None
 
     def now_ms(self) -> int:
+        if self._origin_ns is None:
+            self._origin_ns = time.monotonic_ns()
         return self.start_ms + int((time.monotonic_ns() - self._origin_ns) * self.speed) // 1_000_000
 
     async def sleep_until(self, ts_ms: int) -> None:
