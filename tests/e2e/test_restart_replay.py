@@ -57,6 +57,11 @@ def last_stamp(database: Path) -> int:
         return int(connection.execute("SELECT ts FROM journal ORDER BY seq DESC LIMIT 1").fetchone()[0])
 
 
+def first_stamp(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT ts FROM journal WHERE seq = 1").fetchone()[0])
+
+
 def venue_now(venue: VenueProcess) -> int:
     return ms(venue.get("/health")["now"])
 
@@ -64,6 +69,7 @@ def venue_now(venue: VenueProcess) -> int:
 def test_recorded_time_goes_on(host: Host, recording: tuple[str, ...], ticks: list[tuple[int, int]]) -> None:
     """Stopped and killed in turn, in the middle of windows and near their ends: the windows notice nothing."""
     venue = host.serve(*recording)
+    assert first_stamp(host.database) == START_MS, "starting at the first record, however long setting up took"
     agents = [venue.signup("maker"), venue.signup("taker")]
     first_open = -(-START_MS // MINUTE_MS) * MINUTE_MS
     # Offsets from the first boundary: in the middle of a window, just before a boundary, just after one.
