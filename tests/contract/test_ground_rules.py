@@ -252,6 +252,11 @@ def test_lists_refuse_bad_limits_and_cursors(desk: Desk, agent: Agent, path: str
         assert (answer.status_code, answer.json().get("code")) == (422, "INVALID_CURSOR"), (cursor, answer.text)
 
 
+def test_short_lists_come_whole(desk: Desk, agent: Agent) -> None:
+    for path in ("/series", "/positions", "/meta/errors", "/reference/btc/history"):
+        assert agent.get(path)["next_cursor"] is None
+
+
 def test_pages_have_no_holes_while_the_list_grows(desk: Desk) -> None:
     agent = desk.signup()
     for n in range(8):
