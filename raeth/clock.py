@@ -41,6 +41,29 @@ class RealClock:
             await asyncio.sleep(left_ms / 1000)
 
 
+class JumpGuard:
+    """Notices a machine clock that runs ahead of the time that has really passed: it is wrong, or was set.
+
+    A suspended machine's sleep counts as time that has passed, where the system can tell: that is a gap, not a jump.
+    """
+
+    LIMIT_MS = 5_000
+    _UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+    def __init__(self) -> None:
+        self._believed: tuple[int, float] | None = None
+
+    def jumped(self, now_ms: int) -> bool:
+        """Whether `now_ms` is more than `LIMIT_MS` ahead. If not, it is believed, and the next is judged from it."""
+        passed = time.clock_gettime(self._UPTIME)
+        if self._believed is not None:
+            then_ms, then = self._believed
+            if now_ms - then_ms - (passed - then) * 1000 > self.LIMIT_MS:
+                return True
+        self._believed = (now_ms, passed)
+        return False
+
+
 class ReplayClock:
     """Recorded time: runs `speed` times as fast as the machine's monotonic clock, from `start_ms` on.
 

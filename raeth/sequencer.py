@@ -11,20 +11,20 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
 
-from raeth.clock import Clock, RealClock
+from raeth.clock import Clock, JumpGuard, RealClock
 from raeth.engine import codec, snapshot
-from raeth.engine.commands import Command, Configure, PlaceBatch, PlaceOrder, Tick
-from raeth.engine.events import Event, OrderPlaced, Refused
+from raeth.engine.commands import Command, Configure, Tick
+from raeth.engine.events import Event
 from raeth.engine.exchange import apply, new_state
-from raeth.engine.ids import N_MAX, make_id
 from raeth.engine.state import State
-from raeth.engine.types import ENGINE_VERSION, Order, Settings
+from raeth.engine.types import ENGINE_VERSION, Settings
 from raeth.errors import Code, RaethError
+from raeth.idempotency import IdemKey, Outcome, Request
 from raeth.journal.base import (
     EMPTY_HEAD,
     Begun,
@@ -53,9 +53,6 @@ SNAPSHOT_EVERY: Final = 50_000
 QUIET_MS: Final = 1_000
 """A quiet venue still moves at least this often, in venue milliseconds at speed 1."""
 
-CLOCK_JUMP_MS: Final = 5_000
-"""A machine clock that runs ahead of its own monotonic clock by more than this is not believed."""
-
 STOP_S: Final = 3.0
 """What was accepted may take this long to be written after the order to stop."""
 
@@ -70,37 +67,6 @@ class SettingsDiffer(Exception):
         lines = [f"{name}: journal {old!r}, here {new!r}" for name, (old, new) in differences.items()]
         super().__init__("; ".join(lines))
         self.differences = differences
-
-
-@dataclass(slots=True)
-class IdemKey:
-    """An idempotency key of one order of a command (`place`, counted from 0), or of the command itself."""
-
-    owner: int
-    key: str
-    fingerprint: bytes
-    place: int = 0
-
-
-@dataclass(slots=True)
-class PlacedOrder:
-    order: Order
-    replayed: bool
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a command. Durable by the time a caller holds it."""
-
-    seq: int
-    ts: int
-    events: list[Event]
-    orders: list[PlacedOrder] = field(default_factory=list)
-    replayed: bool = False
-
-    def refused(self) -> Refused | None:
-        last = self.events[-1] if self.events else None
-        return last if isinstance(last, Refused) else None
 
 
 @dataclass(slots=True)
@@ -141,12 +107,10 @@ Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
 class _Item:
     """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
 
-    command: Command | None
-    keys: Sequence[IdemKey]
+    request: Request
     writes: Writes
     done: asyncio.Future[Outcome]
     outcome: Outcome | None = None
-    replays: dict[int, Key] = field(default_factory=dict)
     error: RaethError | None = None
 
 
@@ -168,11 +132,12 @@ class Sequencer:
         self._queue: list[_Item] = []
         self._wake = asyncio.Event()
         self._committing: asyncio.Future[None] | None = None
+        self._ticking: asyncio.Future[Outcome] | None = None
         self._valid = False
         self._closing = False
         self._snapshot_seq = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._clock_base = (0, 0.0)
+        self._guard = JumpGuard()
 
     # Life
 
@@ -239,8 +204,14 @@ class Sequencer:
                 raise RaethError(Code.SERVICE_DEGRADED)
             if self.clock.now_ms() < self.state.next_due or self.health.mode != "ok":
                 return self.state
-            with contextlib.suppress(RaethError):
-                await self.submit(Tick())
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Journal one Tick for all readers that find something due at the same time."""
+        if self._ticking is None or self._ticking.done():
+            self._ticking = asyncio.ensure_future(self.submit(Tick()))
+        with contextlib.suppress(RaethError):
+            await asyncio.shield(self._ticking)
 
     async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Put a command in order; returns once it is durable.
@@ -260,7 +231,7 @@ class Sequencer:
             self.health.mode = "backpressured"
             raise RaethError(Code.SERVICE_DEGRADED)
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Item(command, keys, writes, done))
+        self._queue.append(_Item(Request(command, keys), writes, done))
         self._wake.set()
         return await done
 
@@ -303,7 +274,7 @@ class Sequencer:
 
     async def _commit_batch(self, batch: list[_Item]) -> None:
         """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish."""
-        wanted = [(key.owner, key.key) for item in batch for key in item.keys]
+        wanted = [(key.owner, key.key) for item in batch for key in item.request.keys]
         started = time.perf_counter()
         try:
             begun = await self._begin(wanted)
@@ -331,8 +302,15 @@ class Sequencer:
         self.health.commit_seconds += time.perf_counter() - started
         await self._answer(batch)
         if facts:
-            for listener in self.listeners:
+            self._publish(facts)
+
+    def _publish(self, facts: list[Committed]) -> None:
+        """Tell the listeners. One that fails has only itself to blame: what it was told is durable."""
+        for listener in self.listeners:
+            try:
                 listener(facts)
+            except Exception:
+                log.exception("a listener failed", seq=facts[-1].seq)
 
     async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
         """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
@@ -349,9 +327,7 @@ class Sequencer:
         if not rows:
             return
         self._head = verify(rows, self._head)
-        facts = [_replay(self.state, row) for row in rows]
-        for listener in self.listeners:
-            listener(facts)
+        self._publish([_replay(self.state, row) for row in rows])
 
     def _apply_batch(
         self, batch: list[_Item], begun: Begun, ts: int
@@ -363,11 +339,16 @@ class Sequencer:
         known = dict(begun.hits)
         head = self._head
         for item in batch:
-            command = item.command
-            if item.keys:
-                command = self._without_replays(item, known)
+            request = item.request
+            command = request.command
+            if request.keys:
+                try:
+                    command = request.without_replays(known)
+                except RaethError as conflict:
+                    item.error = conflict
+                    continue
             if command is None:
-                if item.command is None and not callable(item.writes):
+                if request.command is None and not callable(item.writes):
                     private.extend(item.writes)
                     item.outcome = Outcome(head.seq, ts, [])
                 continue
@@ -378,70 +359,18 @@ class Sequencer:
             head = head_of(row)
             self.projector.add(seq, ts, command, events)
             item.outcome = Outcome(seq, ts, events)
-            if item.keys:
-                self._book_keys(item, known, keys)
+            if request.keys:
+                keys.extend(request.book(item.outcome, known))
             if item.writes and item.outcome.refused() is None:
                 private.extend(item.writes(events) if callable(item.writes) else item.writes)
             facts.append(Committed(seq, ts, command, events))
         return rows, keys, [*self.projector.take(), *private], facts
 
-    def _without_replays(self, item: _Item, known: dict[tuple[int, str], Key]) -> Command | None:
-        """The command less the orders that are already in the journal; None if nothing of it is left to do."""
-        fresh: dict[str, IdemKey] = {}
-        for key in item.keys:
-            first = known.get((key.owner, key.key))
-            twin = fresh.setdefault(key.key, key)
-            stored = first.fingerprint if first is not None else twin.fingerprint
-            if stored != key.fingerprint:
-                item.error = RaethError(Code.IDEMPOTENCY_CONFLICT)
-                return None
-            if first is not None:
-                item.replays[key.place] = first
-            elif twin is not key:
-                # The same key twice in one batch: the second is a replay of the first, once that has a place.
-                item.replays[key.place] = Key(key.owner, key.key, 0, twin.place, key.fingerprint)
-        command = item.command
-        if not item.replays:
-            return command
-        if not isinstance(command, PlaceBatch):
-            return None
-        left = tuple(spec for place, spec in enumerate(command.orders) if place not in item.replays)
-        if left and command.atomic:
-            item.error = RaethError(Code.IDEMPOTENCY_CONFLICT)
-            return None
-        return PlaceBatch(command.agent, command.key_id, left, command.atomic) if left else None
-
-    def _book_keys(self, item: _Item, known: dict[tuple[int, str], Key], keys: list[Key]) -> None:
-        """Note where each new key's order stands. A refused command leaves no key: it may be tried again."""
-        outcome = item.outcome
-        assert outcome is not None
-        if outcome.refused() is not None:
-            return
-        new = [key for key in item.keys if key.place not in item.replays]
-        placed = [event.order for event in outcome.events if isinstance(event, OrderPlaced)]
-        if isinstance(item.command, PlaceOrder | PlaceBatch):
-            legs = len(item.command.orders) if isinstance(item.command, PlaceBatch) else 1
-            order_of = dict(zip([n for n in range(legs) if n not in item.replays], placed, strict=True))
-            found = [Key(k.owner, k.key, outcome.seq, order_of[k.place].id & N_MAX, k.fingerprint) for k in new]
-        else:
-            found = [Key(k.owner, k.key, outcome.seq, k.place, k.fingerprint) for k in new]
-        for key in found:
-            known[(key.owner, key.key)] = key
-        keys.extend(found)
-        for place, key in item.replays.items():
-            if key.seq == 0:
-                item.replays[place] = known[(key.owner, key.key)]
-
     def _stamp(self, begun: Begun) -> int:
         """Venue time for this batch: read under the lock, never backwards, and not believed when the clock jumped."""
         now = self.clock.now_ms() if begun.now_ms is None else begun.now_ms
-        if isinstance(self.clock, RealClock):
-            # BOOTTIME counts a suspended machine's sleep: that is a gap in time, not a jump of the clock.
-            alive = time.clock_gettime(time.CLOCK_BOOTTIME)
-            wall, base = self._clock_base
-            if wall and now - wall - (alive - base) * 1000 > CLOCK_JUMP_MS:
-                raise JournalUnavailable("the machine's clock jumped forward")
-            self._clock_base = (now, alive)
+        if isinstance(self.clock, RealClock) and self._guard.jumped(now):
+            raise JournalUnavailable("the machine's clock jumped forward")
         return max(now, self.state.ts)
 
     async def _answer(self, batch: list[_Item]) -> None:
@@ -453,38 +382,9 @@ class Sequencer:
                 item.done.set_exception(item.error)
                 continue
             try:
-                item.done.set_result(await self._outcome(item))
+                item.done.set_result(await item.request.answer(item.outcome, self.journal))
             except (JournalUnavailable, JournalDamaged):
                 item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
-
-    async def _outcome(self, item: _Item) -> Outcome:
-        outcome = item.outcome
-        command = item.command
-        if not item.replays or (outcome is not None and outcome.refused() is not None):
-            # A batch of which some legs are known and the rest was refused is refused: nothing of it was done now.
-            assert outcome is not None
-            if isinstance(command, PlaceOrder | PlaceBatch):
-                outcome.orders = [PlacedOrder(e.order, False) for e in outcome.events if isinstance(e, OrderPlaced)]
-            return outcome
-        old: dict[int, Outcome] = {}
-        for key in item.replays.values():
-            if key.seq not in old:
-                row = await self.journal.row(key.seq)
-                assert row is not None
-                old[key.seq] = Outcome(row.seq, row.ts, codec.decode_events(row.events), replayed=True)
-        if not isinstance(command, PlaceOrder | PlaceBatch):
-            return old[item.replays[0].seq]
-        new = iter([e.order for e in outcome.events if isinstance(e, OrderPlaced)] if outcome else [])
-        legs = len(command.orders) if isinstance(command, PlaceBatch) else 1
-        orders = [
-            PlacedOrder(_order_in(old[item.replays[place].seq], item.replays[place]), True)
-            if place in item.replays
-            else PlacedOrder(next(new), False)
-            for place in range(legs)
-        ]
-        result = outcome if outcome is not None else old[next(iter(item.replays.values())).seq]
-        result.orders = orders
-        return result
 
     # Trouble
 
@@ -522,7 +422,7 @@ class Sequencer:
 
     async def _writes_again(self) -> bool:
         """Try to write one Tick; True when it is over, one way or the other."""
-        probe = _Item(Tick(), (), (), asyncio.get_running_loop().create_future())
+        probe = _Item(Request(Tick(), ()), (), asyncio.get_running_loop().create_future())
         try:
             await self._commit_batch([probe])
         except JournalDamaged as damage:
@@ -608,15 +508,6 @@ def _replay(state: State, row: Row) -> Committed:
     if codec.encode_events(events) != row.events:
         raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
     return Committed(row.seq, row.ts, command, events)
-
-
-def _order_in(outcome: Outcome, key: Key) -> Order:
-    """The order a key stands for, as its own command left it."""
-    order_id = make_id(key.seq, key.place)
-    for event in outcome.events:
-        if isinstance(event, OrderPlaced) and event.order.id == order_id:
-            return event.order
-    raise JournalDamaged(key.seq, "an idempotency key names an order that is not there")
 
 
 def _fail(batch: list[_Item]) -> None:

@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ from raeth.store.reader import sqlite_url
 log = structlog.get_logger("raeth.server")
 
 SCRUB_RETRY_S = 10.0
+FIRST_PRICE_S = 1.0
+"""A healthy feed has its first price by then, so that `ready` finds the venue in health; orders do not wait for one."""
 GRACE_S = 3
 """What open requests may still take after a signal; the process is gone within 5 s."""
 
@@ -310,6 +313,10 @@ async def _announce(
     server: uvicorn.Server, node: Node, listener: socket.socket, announce: Callable[[Node, str], None]
 ) -> None:
     while not server.started:
+        await asyncio.sleep(0.01)
+    venue = node.venue
+    give_up = time.monotonic() + FIRST_PRICE_S
+    while venue.reference.current(venue.clock.now_ms()).status != "LIVE" and time.monotonic() < give_up:
         await asyncio.sleep(0.01)
     host, port = listener.getsockname()[:2]
     announce(node, f"http://{f'[{host}]' if ':' in host else host}:{port}")

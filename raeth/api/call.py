@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from raeth.api.budgets import Meter
     from raeth.api.venue import Venue
     from raeth.api.views.names import Names
-    from raeth.sequencer import IdemKey, Outcome, Writes
+    from raeth.idempotency import IdemKey, Outcome
+    from raeth.sequencer import Writes
 
 ANONYMOUS = "anonymous"
 AGENT = "agent"

@@ -17,7 +17,7 @@ from raeth.api.schemas.orders import OrderRequest
 from raeth.api.views.names import MarketName, Names
 from raeth.engine.commands import OrderSpec
 from raeth.engine.types import BUY, CANCEL_MAKER, FOK, GTC, IOC, LIMIT, SELL
-from raeth.sequencer import IdemKey
+from raeth.idempotency import IdemKey
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 

@@ -26,11 +26,12 @@ from raeth.engine.ids import to_uuid
 from raeth.engine.invariants import check
 from raeth.engine.state import Market
 from raeth.engine.types import KeySpec, Settings
+from raeth.idempotency import Outcome
 from raeth.journal.sqlite import SqliteJournal
 from raeth.reference.feed import StreamFeed
 from raeth.reference.settings import ReferenceSettings
 from raeth.reference.types import Reading, Tick
-from raeth.sequencer import Outcome, Sequencer
+from raeth.sequencer import Sequencer
 from raeth.store.migrate import upgrade
 from raeth.store.projector import Projector
 from raeth.store.queries import Store

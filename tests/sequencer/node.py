@@ -13,8 +13,9 @@ from raeth.clock import Clock, ManualClock
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.types import BUY, KeySpec, Settings
+from raeth.idempotency import IdemKey, Outcome
 from raeth.journal.sqlite import SqliteJournal
-from raeth.sequencer import IdemKey, Outcome, Sequencer
+from raeth.sequencer import Sequencer
 from raeth.store.migrate import upgrade
 from raeth.store.projector import Projector
 from raeth.store.reader import sqlite_url

@@ -35,7 +35,7 @@ from raeth.engine.events import AgentCreated, KeyIssued, Transferred
 from raeth.engine.state import Agent
 from raeth.engine.types import KeySpec
 from raeth.errors import Code, RaethError
-from raeth.sequencer import IdemKey
+from raeth.idempotency import IdemKey
 
 router = VenueRouter("owner")
 
