@@ -69,8 +69,6 @@ def carry_out(state: State, market: Market, position: Position, order: Order, pl
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
     if plan.fills:
         _fill(state, market, position, order, plan, ts, out)
-    order.seq = state.seq
-    order.updated_ts = ts
     left = order.remaining
     if not left:
         order.status = FILLED

@@ -259,6 +259,8 @@ def amend_order(state: State, agent: Agent, command: cmd.AmendOrder, ts: int, ou
     assert plan is not None
     was_price, was_remaining, fills_before = order.price, order.remaining, len(order.fills)
     take_out(state, order)
+    order.seq = state.seq
+    order.updated_ts = ts
     order.price = price
     order.qty = qty
     order.remaining = qty - order.filled
