@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +59,9 @@ def serve(
     ] = False,
 ) -> None:
     """Run the venue until SIGTERM or Ctrl-C."""
+    # Importing takes a second; whoever changes their mind meanwhile gets an ordinary end as well.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     from raeth.config import ConfigError, load_settings
 
     flags: dict[str, Any] = {
@@ -87,6 +91,8 @@ def serve(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings, adopt=adopt_config, announce=announce))
+    except asyncio.CancelledError:
+        raise typer.Exit(0) from None  # told to stop before it had begun
     except (CannotServe, SourceError, JournalUnavailable) as error:
         raise fail(str(error)) from None
 

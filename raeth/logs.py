@@ -124,7 +124,9 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # eight lines at a first start that tell nobody anything
+    # Eight lines at a first start that tell nobody anything; and statements whose parameters may be e-mail addresses.
+    for name in ("alembic", "aiosqlite"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _drop_terminal_colours(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

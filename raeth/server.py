@@ -255,6 +255,11 @@ async def serve(settings: Settings, *, adopt: bool, announce: Callable[[Node, st
     """Run until SIGTERM or SIGINT. `announce(node, url)` is called once, when orders are taken. Raises CannotServe."""
     if settings.database_url is not None or settings.workers != 1:
         raise CannotServe("this version runs one process on SQLite: no --database-url, --workers 1")
+    # Until the server takes them over: a signal during start-up is an ordinary end too, nothing was accepted yet.
+    starting = asyncio.current_task()
+    assert starting is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
     prepare_data_dir(settings.data_dir)
     with sole_owner(settings.data_dir):
         listener = listen(settings.host, settings.port)

@@ -123,7 +123,8 @@ async def run_load(
 def request(path: str, body: bytes, key: str = "") -> bytes:
     """The bytes of a POST on a kept-alive connection."""
     credential = f"Authorization: Bearer {key}\r\n" if key else ""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{credential}Content-Length: {len(body)}\r\n\r\n"
+    kind = "Content-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{credential}{kind}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
