@@ -52,14 +52,17 @@ def position_of(market: Market, agent: Agent) -> Position:
 
 def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
     """`carry_out` for an order that stands alone: it was judged to be affordable by itself."""
-    carry_out(state, market, position, order, plan, ts, out)
     agent = position.agent
     if plan.fills or plan.own:
+        carry_out(state, market, position, order, plan, ts, out)
         position.relock()
-    else:
-        # Only the remainder changed, and the margin test has just computed what that locks.
+    elif (order.tif == GTC or order.tif == POST_ONLY) and not plan.stopped:
+        # All of it rests, as it is, and the margin test has just computed what that locks.
+        take_in(state, market, position, order)
         agent.locked += plan.lock - position.lock
         position.lock = plan.lock
+    else:
+        carry_out(state, market, position, order, plan, ts, out)
     assert agent.cash >= agent.locked, "an order left free cash below zero"
 
 
@@ -149,11 +152,9 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
         maker_position = positions[maker.agent]
         if taker_side == BUY:
             level = PAYOUT - price
-            _trade(market, position, qty, -notional - fee)
             _trade(market, maker_position, -qty, notional + rebate)
         else:
             level = price
-            _trade(market, position, -qty, notional - fee)
             _trade(market, maker_position, qty, rebate - notional)
         trade_id = new_id(state)
         book.fill(maker, level, qty)
@@ -180,6 +181,8 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
             )
         )
     filled = order.remaining - plan.left
+    paid = plan.notional if taker_side == BUY else -plan.notional
+    _trade(market, position, filled if taker_side == BUY else -filled, first_fee - fee_before - paid)
     order.taker_num = taker_num
     order.filled += filled
     order.remaining = plan.left

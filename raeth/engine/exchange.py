@@ -43,7 +43,11 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     for_agent = _AGENT.get(kind)
     if for_agent is not None:
         handler, only_cancels, when_frozen = for_agent
-        agent = _admit(state, command, only_cancels, out)
+        key = state.keys.get(command.key_id)  # type: ignore[attr-defined]
+        if key is not None and key.trades and key.agent.id == command.agent and not key.agent.suspended:  # type: ignore[attr-defined]
+            agent: Agent | None = key.agent
+        else:
+            agent = _admit(state, command, only_cancels, out)
         if agent is not None:
             if state.frozen and not when_frozen and not _pulls(command):
                 out.append(ev.Refused("EXCHANGE_FROZEN"))

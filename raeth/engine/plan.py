@@ -341,7 +341,16 @@ def _match(
     if overlay is not None:
         return None, plan
     rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    lock = after_plan(market, position, spec, plan, rests, replacing)[3]
+    if plan.fills or plan.own or replacing is not None:
+        lock = after_plan(market, position, spec, plan, rests, replacing)[3]
+    else:
+        # Nothing happens but that the remainder rests: a level is what one contract of it locks.
+        buys, sells = position.cost
+        if spec.side == BUY:
+            buys += rests * limit
+        else:
+            sells += rests * limit
+        lock = lock_cents(position.net, position.cash_flow, buys, sells)
     agent = position.agent
     if agent.cash - agent.locked + position.lock < lock:
         return _too_dear(market, position, spec, replacing, lock), None

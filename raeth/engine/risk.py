@@ -27,8 +27,10 @@ def fat_finger(market: Market, spec: OrderSpec) -> Decline | None:
         if price is not None:
             largest = min(largest, rules.max_order_notional_cents // price)
         return "FAT_FINGER", {"max_qty": largest}
+    if price is None:
+        return None
     mark = market.mark()
-    if price is None or mark is None:
+    if mark is None:
         return None
     # A SELL is judged as the purchase of NO that it is: both the price and the mark by their complements.
     level, mark_level = (price, mark) if spec.side == BUY else (PAYOUT - price, PAYOUT - mark)
