@@ -1,4 +1,4 @@
-"""`raeth audit`: re-executes a whole journal and proves it: chain, events, money, snapshots, tables.
+"""`raeth audit`: re-executes a whole journal and proves it: chain, events, money, tables.
 
 Reads only; a venue may be running on the same database meanwhile, because everything is read at one moment. A journal
 that another engine version wrote is refused by name: only that version can prove it.

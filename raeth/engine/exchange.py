@@ -43,6 +43,7 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     for_agent = _AGENT.get(kind)
     if for_agent is not None:
         handler, only_cancels, when_frozen = for_agent
+        # The answer `_admit` gives to nearly every command, without the call; whatever is unusual is its to judge.
         key = state.keys.get(command.key_id)  # type: ignore[attr-defined]
         if key is not None and key.trades and key.agent.id == command.agent and not key.agent.suspended:  # type: ignore[attr-defined]
             agent: Agent | None = key.agent

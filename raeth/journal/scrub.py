@@ -1,4 +1,4 @@
-"""Reading the chain again to see that it still holds: the tail at start-up, all of it in the background.
+"""Reading the chain again to see that it still holds: slowly in the background, or all at once.
 
 Must not know which database keeps the rows, nor what to do about damage: it names the `seq`, the caller stops the
 venue.
@@ -44,7 +44,7 @@ async def scrub(
 async def verify_tail(journal: Journal, snapshot_head: Head) -> Head:
     """Verify that the row at `snapshot_head` is the one the snapshot knew, and all rows after it; the last head.
 
-    Runs at full speed: for start-up. Raises JournalDamaged naming the `seq`.
+    Runs at full speed, for tools: start-up verifies while it replays. Raises JournalDamaged naming the `seq`.
     """
     head = snapshot_head
     if head.seq:
