@@ -181,6 +181,20 @@ class LimitSettings(Section):
     body_deadline_ms: int = Field(10_000, ge=100, le=600_000, description="Time a request body may take to arrive.")
     agents_per_account: int = Field(10, ge=1, le=10_000, description="Agents of one account.")
     keys_per_agent: int = Field(20, ge=1, le=10_000, description="Live keys of one agent.")
+    sockets_per_agent: int = Field(6, ge=1, le=10_000, description="Open streams of one agent, sockets and SSE.")
+    sockets_per_key: int = Field(3, ge=1, le=10_000, description="Open streams of one key.")
+    sockets_per_address: int = Field(256, ge=1, le=100_000, description="Open streams of one address.")
+    subscriptions_per_socket: int = Field(128, ge=1, le=10_000, description="Channels of one stream.")
+    control_messages_per_minute: Budget = Field(
+        120, description="Messages of one socket that are not order entry: subscribe, unsubscribe, authenticate, ping."
+    )
+    frame_bytes: int = Field(16_384, ge=1_024, le=1_048_576, description="Bytes of a frame a socket may send.")
+    unread_bytes: int = Field(
+        1_048_576, ge=65_536, le=268_435_456, description="Bytes a stream's reader may be behind before it is cut off."
+    )
+    book_interval_ms: int = Field(
+        20, ge=0, le=1_000, description="Changes of a book within this real time are one delta of its channel."
+    )
 
 
 class HouseSettings(Section):

@@ -218,13 +218,16 @@ class Sequencer:
 
         Raises RaethError: SERVICE_DEGRADED if it was not or may not have been written, IDEMPOTENCY_CONFLICT for a known
         key with another body. Cancelling the caller does not take the command back."""
-        return await self._enqueue(command, keys, writes)
+        return await self.enqueue(command, keys, writes)
 
     async def write(self, writes: Sequence[Write]) -> None:
         """Rows of the private tables, without a command, in the next transaction."""
-        await self._enqueue(None, (), writes)
+        await self.enqueue(None, (), writes)
 
-    async def _enqueue(self, command: Command | None, keys: Sequence[IdemKey], writes: Writes) -> Outcome:
+    def enqueue(
+        self, command: Command | None, keys: Sequence[IdemKey] = (), writes: Writes = ()
+    ) -> asyncio.Future[Outcome]:
+        """`submit` for callers that do not wait: the command has its place in the order when this returns."""
         if self._closing or self.health.mode in ("retrying", "stopped"):
             raise RaethError(Code.SERVICE_DEGRADED)
         if len(self._queue) >= MAX_QUEUE:
@@ -233,7 +236,7 @@ class Sequencer:
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(_Item(Request(command, keys), writes, done))
         self._wake.set()
-        return await done
+        return done
 
     def halt(self, why: str) -> None:
         """Stop taking commands for good: the journal turned out to be damaged."""

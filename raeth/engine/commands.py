@@ -169,6 +169,14 @@ class CancelOrders(Command):
     client_order_ids: tuple[str, ...] | None = None
 
 
+class Disconnect(Command):
+    """The socket that an agent tied its resting orders to is gone: all of them are cancelled (`DISCONNECT`).
+
+    The venue's own doing, so it needs no key: the agent's may be the very thing that was revoked."""
+
+    agent: int
+
+
 class Freeze(Command):
     actor: str
     reason: str
@@ -247,6 +255,7 @@ AnyCommand = (
     | AmendOrder
     | CancelOrder
     | CancelOrders
+    | Disconnect
     | Freeze
     | Unfreeze
     | HaltMarket

@@ -138,6 +138,7 @@ _VENUE: dict[type[cmd.Command], Callable[[State, Any, int, Events], None]] = {
     cmd.RevokeKey: accounts.revoke_key,
     cmd.RotateKey: accounts.rotate_key,
     cmd.Transfer: accounts.transfer,
+    cmd.Disconnect: trading.disconnect,
     cmd.Freeze: operating.freeze,
     cmd.Unfreeze: operating.unfreeze,
     cmd.HaltMarket: operating.halt,

@@ -21,7 +21,6 @@ from raeth.engine.types import (
     CANCELLED,
     FOK,
     LIMIT,
-    OPEN,
     PAYOUT,
     POST_ONLY,
     SELL,
@@ -306,8 +305,15 @@ def _matches(order: Order, wanted: cmd.CancelOrders) -> bool:
     return wanted.client_order_ids is None or order.client_order_id in wanted.client_order_ids
 
 
-def cancel_all(state: State, agent: Agent, reason: str, ts: int, out: Events) -> None:
-    """Cancel everything an agent has resting."""
-    for order in _resting(agent, None):
-        if order.status == OPEN or order.remaining:
-            end_order(state, order, CANCELLED, reason, ts, out)
+def disconnect(state: State, command: cmd.Disconnect, ts: int, out: Events) -> None:
+    agent = state.agents.get(command.agent)
+    cancelled = cancel_all(state, agent, "DISCONNECT", ts, out) if agent is not None else 0
+    out.append(ev.OrdersCancelled(command.agent, cancelled))
+
+
+def cancel_all(state: State, agent: Agent, reason: str, ts: int, out: Events) -> int:
+    """Cancel everything an agent has resting. Returns how many orders that was."""
+    chosen = _resting(agent, None)
+    for order in chosen:
+        end_order(state, order, CANCELLED, reason, ts, out)
+    return len(chosen)

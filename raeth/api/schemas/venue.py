@@ -67,6 +67,14 @@ class LimitsView(Answer):
     body_deadline_ms: int
     agents_per_account: int
     keys_per_agent: int
+    sockets_per_agent: int
+    sockets_per_key: int
+    sockets_per_address: int
+    subscriptions_per_socket: int
+    control_messages_per_minute: int
+    frame_bytes: int
+    unread_bytes: int
+    book_interval_ms: int
     risk: dict[str, Any]
     fees: dict[str, Any]
     series: dict[str, Any]
