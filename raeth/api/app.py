@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -36,12 +36,14 @@ def bind(venue: Venue) -> list[VenueRoute]:
     return sorted(bound, key=lambda route: not route.is_static)
 
 
-def create_app(venue: Venue) -> ASGIApp:
-    """The whole HTTP surface of `venue` as one ASGI application."""
+def create_app(venue: Venue, mounts: Mapping[str, ASGIApp] | None = None) -> ASGIApp:
+    """The whole HTTP surface of `venue` as one ASGI application.
+
+    `mounts` are applications that answer everything at and below a path, such as `/mcp`, and are no part of the API."""
     bound = bind(venue)
     inner = framework(bound, venue)
     venue.document = openapi.Document(bound, venue.version)
-    return Envelope(inner, venue, bound)
+    return Envelope(inner, venue, bound, mounts)
 
 
 def framework(bound: list[VenueRoute], venue: Venue) -> FastAPI:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,11 +33,14 @@ def request_id(headers: dict[bytes, bytes]) -> str:
 
 
 class Envelope:
-    """`app` answers what none of `routes` does."""
+    """`app` answers what none of `routes` does, an application of `mounts` everything at and below its path."""
 
-    def __init__(self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute]) -> None:
+    def __init__(
+        self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute], mounts: Mapping[str, ASGIApp] | None = None
+    ) -> None:
         self._app = app
         self._venue = venue
+        self._mounts = tuple((path, path + "/", mounted) for path, mounted in (mounts or {}).items())
         self.routes = tuple(routes)
         self._tally = venue.metrics.tally("outside_any_route")
         self._static: dict[tuple[str, str], VenueRoute] = {}
@@ -68,8 +71,12 @@ class Envelope:
         route = self._static.get((method, path)) or self._match(scope, method, path)
         if route is not None:
             await route.run(scope, receive, send)
-        else:
-            await self._through_framework(scope, receive, send)
+            return
+        for at, below, mounted in self._mounts:
+            if path == at or path.startswith(below):
+                await self._guarded(mounted, *self._named(scope, receive, send))
+                return
+        await self._guarded(self._app, scope, receive, send)
 
     def _match(self, scope: Scope, method: str, path: str) -> VenueRoute | None:
         """The call whose pattern fits, its variables put into the scope. They are plain text without a slash."""
@@ -80,7 +87,22 @@ class Envelope:
                 return route
         return None
 
-    async def _through_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _named(self, scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+        """For an application that is not ours: it sees the request's id as a header, and its answers carry ours."""
+        ours = ((b"x-request-id", scope["raeth.request_id"].encode()), *answers.SECURITY)
+        scope["headers"] = [*(pair for pair in scope["headers"] if pair[0] != b"x-request-id"), ours[0]]
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told = list(message.get("headers", ()))
+                given = {name.lower() for name, _ in told}
+                message = {**message, "headers": told + [pair for pair in ours if pair[0] not in given]}
+            await send(message)
+
+        return scope, receive, with_headers
+
+    async def _guarded(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run an application that may raise: what it has not answered yet is answered here."""
         started = False
 
         async def watch(message: Message) -> None:
@@ -89,7 +111,7 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, receive, watch)
+            await app(scope, receive, watch)
         except Exception as error:
             if started:
                 raise
