@@ -28,6 +28,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from raeth.liquidity.settings import HouseSettings
 from raeth.reference.settings import ReferenceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -197,14 +198,14 @@ class LimitSettings(Section):
     )
 
 
-class HouseSettings(Section):
-    """The house market maker."""
-
-    enabled: bool = Field(True, description="Whether the house quotes; --no-house turns it off.")
-
-
 def _network(text: str) -> str:
     return str(ipaddress.ip_network(text))
+
+
+def _public_host(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?", text):
+        return text.lower()
+    raise ValueError("must be a name, such as arena.example, with or without a port")
 
 
 def _admin_token(token: SecretStr) -> SecretStr:
