@@ -238,6 +238,9 @@ class Settings(BaseSettings):
     trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = Field(
         default=[], description="Networks (CIDR) whose X-Forwarded-For counts."
     )
+    public_hosts: list[Annotated[str, AfterValidator(_public_host)]] = Field(
+        default=[], description="Names the venue is reached by from outside; /mcp/ answers to these and local ones."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug, info, warning or error."
     )
