@@ -1,8 +1,8 @@
 """How the house quotes: a strategy like any other, whose only action is to replace its quote.
 
 Fair value by the digital-option formula on the reference; half-spread by the law of stale quotes; leaning against its
-position; smaller towards the close; out when it cannot know what it does. Every bound is checked against the worst order
-of events: what rests may fill while the new quote is under way. Pure: must not know how the venue is reached.
+position; smaller towards the close; out when it cannot know what it does. Every bound is checked against the worst that
+can happen: what rests may fill while the new quote is under way. Pure: must not know how the venue is reached.
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ def _ceiling(view: View, sign: int) -> int:
     ceiling = limits.price_max if opposite is None else opposite - 1
     if mark is not None:
         ceiling = min(ceiling, max(mark + limits.fat_finger_distance, mark * limits.fat_finger_multiple))
-    return min(ceiling, limits.price_max)
+    return min(ceiling, limits.price_max - 1)  # so that there is always a price left for the other side
 
 
 def _differs(resting: Sequence[Level], meant: Sequence[Level]) -> bool:
