@@ -1,0 +1,609 @@
+"""What a venue answers, as immutable values: orders, markets, books, accounts. The account owner's are in `owner`.
+
+Decoded strictly: money, prices and quantities are integers, and a float where an integer belongs is an error. Fields
+this version does not know are ignored, and texts from open lists (`status`, `reject_reason`, …) stay plain strings, so
+that a newer venue keeps working. Times stay as they came, ISO-8601 UTC with milliseconds; `*_ms` has them as epoch
+milliseconds. Must not know how answers are fetched.
+
+Units: `*_cents` are US cents, `price` is cents of the YES contract (1-99), `qty` whole contracts, `seq` the place in
+the venue's one total order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+Side = Literal["BUY", "SELL"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def epoch_ms(iso: str) -> int:
+    """Epoch milliseconds of a time on the wire, exactly."""
+    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(milliseconds=1)
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """What all answers share."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The value as plain dictionaries, lists, strings and integers."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+
+class Page(Model, Generic[T], frozen=True, kw_only=True):
+    """One page of a list, newest first unless the method says otherwise; `next_cursor` is None on the last one."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+    seq: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+# ---- orders ----
+
+
+class OrderFill(Model, frozen=True, kw_only=True):
+    """One execution of the order it is shown in. A maker's `fee_cents` is a rebate, and negative."""
+
+    trade_id: str
+    price: int
+    qty: int
+    liquidity: str
+    fee_cents: int
+    ts: str
+
+
+class Repair(Model, frozen=True, kw_only=True):
+    """Why an order was declined, as numbers to repair it by; what does not apply is None."""
+
+    retryable: bool = False
+    retry_after_ms: int | None = None
+    max_qty: int | None = None
+    min_qty: int | None = None
+    best_non_crossing_price: int | None = None
+    price_min: int | None = None
+    price_max: int | None = None
+    required_cents: int | None = None
+    free_cash_cents: int | None = None
+    position_cap: int | None = None
+    open_orders_cap: int | None = None
+    cooldown_ends_at: str | None = None
+    mark_price: int | None = None
+    max_leverage: int | None = None
+    late_by_ms: int | None = None
+    recv_window_ms: int | None = None
+    confirm_field: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Only what applies."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+
+
+class Order(Model, frozen=True, kw_only=True):
+    """An order as it was at `seq`. `replayed`: the first result again, found by its `client_order_id`.
+
+    `order` is there only in a declined amend: the order itself, untouched.
+    """
+
+    order_id: str
+    client_order_id: str | None
+    market_id: str | None
+    symbol: str | None
+    agent_id: str
+    side: Side
+    type: str
+    tif: str
+    price: int | None
+    qty: int
+    reduce_only: bool
+    status: str
+    filled_qty: int
+    remaining_qty: int
+    filled_notional_cents: int
+    fee_cents: int
+    reject_reason: str | None
+    reject_message: str | None
+    reject_details: Repair | None
+    cancel_reason: str | None
+    fills: tuple[OrderFill, ...]
+    created_at: str
+    updated_at: str
+    seq: int
+    replayed: bool = False
+    order: Order | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it rests in the book."""
+        return self.status in ("OPEN", "PARTIALLY_FILLED")
+
+    @property
+    def is_rejected(self) -> bool:
+        return self.status == "REJECTED"
+
+    @property
+    def repair(self) -> Repair:
+        """`reject_details`, or one in which nothing applies."""
+        return self.reject_details if self.reject_details is not None else Repair()
+
+    @property
+    def created_at_ms(self) -> int:
+        return epoch_ms(self.created_at)
+
+    @property
+    def updated_at_ms(self) -> int:
+        return epoch_ms(self.updated_at)
+
+
+class Fill(Model, frozen=True, kw_only=True):
+    """One own execution."""
+
+    trade_id: str
+    order_id: str
+    market_id: str
+    symbol: str
+    side: Side
+    price: int
+    qty: int
+    liquidity: str
+    fee_cents: int
+    ts: str
+
+    @property
+    def ts_ms(self) -> int:
+        return epoch_ms(self.ts)
+
+
+class NotCancelled(Model, frozen=True, kw_only=True):
+    """A listed order that a cancel did not find open; `code` says why."""
+
+    order_id: str
+    code: str
+    message: str
+
+
+class Cancelled(Model, frozen=True, kw_only=True):
+    """What a mass cancel did. For a list of ids the results come in its order.
+
+    `repeated`: the answer to an earlier attempt got lost, so that orders it cancelled may be missing here (never with a
+    list of ids). Either way nothing that matched was resting when the venue answered.
+    """
+
+    results: tuple[Order | NotCancelled, ...]
+    cancelled: int
+    repeated: bool = False
+
+    @classmethod
+    def of(cls, body: Any) -> Cancelled:
+        """From the parsed JSON of an answer. Raises msgspec.ValidationError."""
+        plain = msgspec.convert(body, _CancelledBody)
+        results: tuple[Order | NotCancelled, ...] = tuple(
+            msgspec.convert(one, Order) if "status" in one else msgspec.convert(one, NotCancelled)
+            for one in plain.results
+        )
+        return cls(results=results, cancelled=plain.cancelled)
+
+
+class _CancelledBody(Model, frozen=True, kw_only=True):
+    results: tuple[dict[str, Any], ...]
+    cancelled: int
+
+
+class PreviewFill(Model, frozen=True, kw_only=True):
+    price: int
+    qty: int
+
+
+class Preview(Model, frozen=True, kw_only=True):
+    """What an order would do if it arrived now; nothing is promised."""
+
+    would: str
+    reject_reason: str | None
+    reject_message: str | None
+    reject_details: Repair | None
+    fills: tuple[PreviewFill, ...]
+    fee_cents: int
+    required_cents: int
+    free_cash_after_cents: int
+    position_after: int
+    worst_case_loss_cents: int
+    as_of_seq: int
+
+    @property
+    def accepted(self) -> bool:
+        return self.would == "ACCEPT"
+
+
+class Deadman(Model, frozen=True, kw_only=True):
+    """`armed_until` is None while it is not armed."""
+
+    armed_until: str | None
+    last_action: Any = None
+
+
+# ---- market data ----
+
+
+class Geometry(Model, frozen=True, kw_only=True):
+    price_min: int
+    price_max: int
+    tick: int
+    price_scale: int
+    payout: int
+
+
+class Rules(Model, frozen=True, kw_only=True):
+    tie_rule: str
+    print_rule: str
+    outcome_rule: str | None = None
+    print_max_age_ms: int | None = None
+    print_grace_ms: int | None = None
+    gap_ms: int | None = None
+    window_ms: int | None = None
+
+
+class Risk(Model, frozen=True, kw_only=True):
+    """The bounds of the risk chain in one market."""
+
+    max_order_qty: int
+    max_order_notional_cents: int
+    fat_finger_distance: int
+    fat_finger_multiple: int
+    position_cap: int
+    reference_max_age_ms: int
+    cooldown_rejects: int
+    cooldown_window_ms: int
+    cooldown_ms: int
+    open_orders_per_market: int | None = None
+
+
+class Fees(Model, frozen=True, kw_only=True):
+    """Rates in basis points."""
+
+    taker_rate_bps: int
+    maker_rebate_bps: int
+    formula: str | None = None
+
+
+class MarketReference(Model, frozen=True, kw_only=True):
+    """The two prints that decide the outcome, in US cents for one bitcoin, once they are there."""
+
+    open_price_cents: int | None
+    close_price_cents: int | None
+    source: str
+
+
+class Market(Model, frozen=True, kw_only=True):
+    """One window: will Bitcoin close above where it opened? `status`: PENDING, OPEN, EXPIRED, RESOLVED, VOID."""
+
+    id: str
+    symbol: str
+    series: str
+    kind: str
+    status: str
+    open_at: str
+    close_at: str
+    seconds_to_close: int
+    geometry: Geometry
+    rules: Rules
+    risk: Risk
+    fees: Fees
+    reference: MarketReference
+    resolution: str | None
+    best_bid: int | None
+    best_ask: int | None
+    last_trade_price: int | None
+    mark_price: int | None
+    volume: int
+    open_interest: int | None
+    halted: bool
+    seq: int
+
+    @property
+    def open_at_ms(self) -> int:
+        return epoch_ms(self.open_at)
+
+    @property
+    def close_at_ms(self) -> int:
+        return epoch_ms(self.close_at)
+
+    @property
+    def tradeable(self) -> bool:
+        """Open and not halted."""
+        return self.status == "OPEN" and not self.halted
+
+
+class Level(NamedTuple):
+    """All that rests at one price."""
+
+    price: int
+    qty: int
+    orders: int
+
+
+class Book(Model, frozen=True, kw_only=True):
+    """Resting orders by price, best first."""
+
+    market_id: str
+    seq: int
+    ts: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+    @property
+    def best_bid(self) -> Level | None:
+        return self.bids[0] if self.bids else None
+
+    @property
+    def best_ask(self) -> Level | None:
+        return self.asks[0] if self.asks else None
+
+
+class Trade(Model, frozen=True, kw_only=True):
+    """A trade as everybody may see it."""
+
+    trade_id: str
+    price: int
+    qty: int
+    taker_side: Side
+    ts: str
+
+    @property
+    def ts_ms(self) -> int:
+        return epoch_ms(self.ts)
+
+
+class Candle(Model, frozen=True, kw_only=True):
+    """The trades of one interval that starts at `ts`."""
+
+    ts: str
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+
+
+class Print(Model, frozen=True, kw_only=True):
+    """The reference price at a boundary, with its evidence in `inputs` (one object a price source)."""
+
+    boundary: str
+    price_cents: int | None
+    source_ts: str | None
+    age_ms: int | None
+    source: str
+    rule: str
+    reason: str | None
+    inputs: tuple[dict[str, Any], ...]
+    seq: int
+    ts: str
+
+
+class Settlement(Model, frozen=True, kw_only=True):
+    """The evidence of an outcome; before it is known, what there is of it."""
+
+    market_id: str
+    symbol: str
+    status: str
+    resolution: str | None
+    reason: str | None
+    tie_rule: str
+    print_rule: str
+    open_print: Print | None
+    close_print: Print | None
+    resolved_at: str | None
+    fees_cents: int | None
+    seq: int
+    outcome_rule: str | None = None
+
+
+class Series(Model, frozen=True, kw_only=True):
+    """A family of windows with one set of rules."""
+
+    slug: str
+    title: str
+    kind: str
+    underlying: str
+    window_ms: int
+    geometry: Geometry
+    rules: Rules
+    risk: Risk
+    fees: Fees
+    seq: int
+
+
+class Reference(Model, frozen=True, kw_only=True):
+    """The Bitcoin reference price, US cents for one bitcoin. `status`: LIVE, STALE, DOWN."""
+
+    status: str
+    price_cents: int | None
+    source_ts: str | None
+    age_ms: int | None
+    source: str
+    synthetic: bool
+    symbol: str | None = None
+    venues: tuple[dict[str, Any], ...] = ()
+
+
+class ReferencePoint(Model, frozen=True, kw_only=True):
+    ts: str
+    price_cents: int
+    source_ts: str
+
+    @property
+    def ts_ms(self) -> int:
+        return epoch_ms(self.ts)
+
+
+class SeriesContext(Model, frozen=True, kw_only=True):
+    """The window before, this one and the next, and the reference price."""
+
+    series: Series
+    previous: Market | None
+    current: Market | None
+    next: Market | None
+    reference: Reference
+    server_time: str
+    seq: int
+
+
+# ---- the own account ----
+
+
+class AgentLimits(Model, frozen=True, kw_only=True):
+    """Budgets a minute of real time, over all keys of the agent, and maxima."""
+
+    writes_per_minute: int
+    cancels_per_minute: int
+    reads_per_minute: int
+    open_orders_per_market: int
+    batch_size: int
+    cancel_list: int
+    quote_levels: int | None = None
+
+
+class Account(Model, frozen=True, kw_only=True):
+    """An agent's wallet and exposure."""
+
+    agent_id: str
+    agent_name: str
+    account_id: str
+    cash_cents: int
+    locked_cents: int
+    free_cash_cents: int
+    equity_cents: int
+    pending_pnl_cents: int
+    open_orders: int
+    frozen: bool
+    seq: int
+    limits: AgentLimits | None = None
+    suspended: bool = False
+
+
+class Position(Model, frozen=True, kw_only=True):
+    """The agent in one unresolved market; `net_qty` is positive for YES, negative for NO."""
+
+    market_id: str
+    symbol: str
+    net_qty: int
+    cash_flow_cents: int
+    payoff_if_yes_cents: int
+    payoff_if_no_cents: int
+    locked_cents: int
+    mark_price: int | None
+    unrealized_pnl_cents: int
+
+
+class LedgerEntry(Model, frozen=True, kw_only=True):
+    """One movement of the agent's cash; the sum of all is the balance."""
+
+    seq: int
+    ts: str
+    kind: str
+    amount_cents: int
+    balance_after_cents: int
+    market_id: str | None
+
+
+class FaucetClaim(Model, frozen=True, kw_only=True):
+    """`next_claim_at` is None when the answer got lost and the claim was found again in the ledger."""
+
+    amount_cents: int
+    cash_cents: int
+    next_claim_at: str | None
+
+
+class Budget(Model, frozen=True, kw_only=True):
+    limit: int
+    remaining: int
+    reset_at_ms: int
+
+
+class Own(Model, frozen=True, kw_only=True):
+    """The agent's own part of a context."""
+
+    position: Position | None
+    open_orders: tuple[Order, ...] | None
+    cash_cents: int
+    locked_cents: int
+    free_cash_cents: int
+    budget: Budget | None = None
+
+
+class Volatility(Model, frozen=True, kw_only=True):
+    annual_bps: int
+    samples: int
+
+
+class AgentContext(Model, frozen=True, kw_only=True):
+    """Everything needed to decide about a market, in one document. What cannot be had right now is None."""
+
+    server_time: str
+    market: Market | None = None
+    book: Book | None = None
+    recent_trades: tuple[Trade, ...] | None = None
+    reference: Reference | None = None
+    fair_value_cents: int | None = None
+    volatility: Volatility | None = None
+    seconds_to_close: int | None = None
+    frozen: bool | None = None
+    seq: int | None = None
+    own: Own | None = None
+
+
+class Ticket(Model, frozen=True, kw_only=True):
+    """Admits one socket of this agent, once, within a minute."""
+
+    ticket: str
+    expires_at: str
+
+
+# ---- the venue ----
+
+
+class Health(Model, frozen=True, kw_only=True):
+    """How the venue is doing; `now` is venue time."""
+
+    status: str
+    service: str
+    now: str
+    version: str
+    persistence: dict[str, Any]
+    reference: dict[str, Any]
+    frozen: bool
+    seq: int
+
+    @property
+    def now_ms(self) -> int:
+        return epoch_ms(self.now)
+
+
+class CodeEntry(Model, frozen=True, kw_only=True):
+    """One code of the venue's catalogue: when it is said, and what to do."""
+
+    code: str
+    http: tuple[str, ...]
+    when: str
+    fix: str
+    retryable: bool
+
+
+class Version(Model, frozen=True, kw_only=True):
+    """`speed`: venue seconds per real second; it may be a fraction, and is no money."""
+
+    version: str
+    api_version: str
+    engine_version: int
+    speed: float
+    reference: str
+    started_at: str | None = None
