@@ -40,11 +40,16 @@ async def live_through(path: Path) -> str:
         await node.submit(order(node, a, 50, 10, n=0))
         await node.submit(order(node, b, 50, 4, n=1, side=1))
         await node.submit(order(node, b, 50, 0, n=1, side=1))
+        await node.submit(order(node, b, 99, 40, n=1, confirm_fat_finger=True))
+        await node.submit(order(node, a, 99, 40, n=0, side=1))
         await node.submit(cmd.HaltMarket("op", node.state.pending.id if node.state.pending else 0, "test"))
         for ts in range(OPEN_AT + 4_000, OPEN_AT + MINUTE + 1, 4_000):
             clock.set(ts)
             await node.submit(cmd.Tick())
         await node.submit(cmd.Print(OPEN_AT + MINUTE, BTC + 1, OPEN_AT + MINUTE, "test", "LAST", None, ()))
+        await node.submit(cmd.ResumeMarket("op", node.state.live.id if node.state.live else 0, None))
+        await node.submit(order(node, a, 50, 1, n=0))
+        await node.submit(order(node, b, 50, 1, n=1, side=1))
         await node.submit(signup(2))
         return state_hash(node.state)
 
@@ -82,7 +87,7 @@ def test_an_honest_journal_is_proved(tmp_path: Path) -> None:
     hash_of_state = asyncio.run(live_through(path))
     report = audit_file(path)
     assert report.state_hash == hash_of_state
-    assert (report.orders, report.trades, report.windows_resolved, report.windows_void) == (3, 1, 1, 0)
+    assert (report.orders, report.trades, report.windows_resolved, report.windows_void) == (7, 3, 1, 0)
     assert report.granted_cents == 300_000 == report.agents_cents + report.masters_cents + report.fees_cents
     assert report.masters_cents == 500 and report.fees_cents > 0
     assert report.commands == head(path) and len(report.chain_head) == 64

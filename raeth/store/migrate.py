@@ -1,7 +1,7 @@
 """Bring a database to the newest version of the tables, from nothing or from any older version.
 
-Must not know what is in the tables. Any number of processes may start on one database at once: the upgrade is one
-transaction that begins by taking the write lock.
+Must not know what is in the tables; `refill` puts a venue's past into those that are new. Any number of processes may
+start on one database at once: the upgrade is one transaction that begins by taking the write lock.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
+from raeth.store import standings
+from raeth.store.refill import refill
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest version. A constant, so that an up-to-date database is recognised by one read."""
+
+STANDINGS_SINCE: Final = "0002"
+"""The version that added the leaderboard; what was traded under an older one is read off the journal again."""
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -33,11 +39,15 @@ def upgrade(url: str | URL) -> None:
     engine = _engine(make_url(url))
     try:
         with engine.begin() as connection:
-            if current(connection) == HEAD:
+            before = current(connection)
+            if before == HEAD:
                 return
             from alembic import command  # slow to import, and seldom needed
 
             command.upgrade(configuration(connection), "head")
+            if before is not None and before < STANDINGS_SINCE:
+                # Only now, at the newest version, do the tables fit the code that fills them.
+                refill(connection, standings.STATEMENTS)
     finally:
         engine.dispose()
 

@@ -14,8 +14,9 @@ import msgspec
 
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
-from raeth.engine.types import EXPIRED, FILLED, OPEN, PARTIALLY_FILLED, PENDING, RESOLVED, VOID, Order
+from raeth.engine.types import BUY, EXPIRED, FILLED, OPEN, PARTIALLY_FILLED, PENDING, RESOLVED, VOID, Order
 from raeth.journal.base import Write
+from raeth.store.standings import Standings
 from raeth.store.tables import DERIVED
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -118,6 +119,7 @@ class Projector:
     """
 
     def __init__(self) -> None:
+        self._standings = Standings()
         self._clear()
 
     def _clear(self) -> None:
@@ -154,6 +156,7 @@ class Projector:
         if self._fills:
             writes.append(Write(INSERT_FILL, self._fills))
         writes.extend(Write(sql, rows[sql]) for sql in _LAST if sql in rows)
+        writes.extend(self._standings.take())
         self._clear()
         return writes
 
@@ -210,6 +213,10 @@ class Projector:
         changes.volume += qty
         changes.trades += 1
         changes.seq = seq
+        if side == BUY:
+            self._standings.traded(seq, market, event.taker_agent, event.maker_agent, price, qty)
+        else:
+            self._standings.traded(seq, market, event.maker_agent, event.taker_agent, price, qty)
 
     def _take_orders(self, writes: list[Write]) -> None:
         placed, changed, made = [], [], []
@@ -331,6 +338,7 @@ class Projector:
         changes.resolved_ts = event.ts
         changes.fees_cents = event.fees_cents
         changes.open_interest = event.open_interest
+        self._standings.resolved(seq, event)
 
     def _printed(self, seq: int, event: ev.Printed) -> None:
         f = event.fact
@@ -342,17 +350,20 @@ class Projector:
         if event.closes is not None:
             closes = self._changes(event.closes, seq)
             closes.close_price_cents, closes.close_source = f.price_cents, f.source
+        self._standings.printed(seq, event)
 
     def _index_moved(self, seq: int, event: ev.IndexMoved) -> None:
         self._note(INSERT_TICK, (event.ts, seq, event.price_cents, event.source_ts, event.source))
+        self._standings.index_moved(seq, event)
 
     # ---- accounts and cash ----
 
     def _account_created(self, _seq: int, event: ev.AccountCreated) -> None:
         self._note(INSERT_ACCOUNT, (event.account, event.email_digest, event.ts))
 
-    def _agent_created(self, _seq: int, event: ev.AgentCreated) -> None:
+    def _agent_created(self, seq: int, event: ev.AgentCreated) -> None:
         self._note(INSERT_AGENT, (event.agent, event.account, event.name, event.ts, False))
+        self._standings.agent_created(seq, event)
 
     def _agent_suspended(self, _seq: int, event: ev.AgentSuspended) -> None:
         self._note(UPDATE_AGENT, (True, event.agent))
@@ -373,6 +384,7 @@ class Projector:
         self._cash_seq = seq
         moved = (event.account, event.kind, event.amount_cents, event.balance_after_cents, event.market, event.ts)
         self._note(INSERT_LEDGER, (event.wallet, seq, self._cash_n, *moved))
+        self._standings.cash_moved(event)
 
     def _transferred(self, _seq: int, e: ev.Transferred) -> None:
         row = (e.transfer_id, e.account, e.source, e.target, e.amount_cents, e.client_transfer_id, e.ts)

@@ -256,6 +256,105 @@ class AdminAction(Base, table=True):
     refused: str | None
 
 
+class Standing(Base, table=True):
+    """An account on the leaderboard, by `ranked_cents`: its `pnl_cents` less `uncounted_cents` of it.
+
+    `agent` and `name` are those it signed up with; the house is not ranked. `windows` were traded and not void,
+    `decided` had a result that was not zero, `hits` one above zero. `peak_cents` and `drawdown_cents` are those of the
+    running `ranked_cents`, which begins at 0. `seq` is that of the last window it traded, or of its signup.
+    """
+
+    __tablename__ = "standings"
+    __table_args__ = (Index("ix_standings_rank", "ranked_cents", "granted_cents", "account", **when("windows > 0")),)
+    account: int = big(primary_key=True)
+    agent: int = big()
+    name: str
+    house: bool
+    granted_cents: int = big()
+    pnl_cents: int = big()
+    uncounted_cents: int = big()
+    ranked_cents: int = big()
+    peak_cents: int = big()
+    drawdown_cents: int = big()
+    volume: int = big()
+    notional_cents: int = big()
+    windows: int = big()
+    decided: int = big()
+    hits: int = big()
+    last_market: int | None = big()
+    updated_ts: int = big()
+    seq: int = big()
+
+
+class WindowResult(Base, table=True):
+    """What a window that was not void did to an account that traded in it. Clustered by window."""
+
+    __tablename__ = "window_results"
+    __table_args__ = CLUSTERED
+    market: int = big(primary_key=True)
+    account: int = big(primary_key=True)
+    seq: int = big()
+    ts: int = big()
+    pnl_cents: int = big()
+    uncounted_cents: int = big(description="less than zero where the account gave back what had not counted")
+    volume: int = big()
+    notional_cents: int = big()
+
+
+class AccountPair(Base, table=True):
+    """What `account` won off fair from `other`, over all time; there is a row with the opposite sign for `other`.
+
+    `uncounted_cents` of it do not count, `change_cents` of them since its last window, `market`.
+    """
+
+    __tablename__ = "account_pairs"
+    __table_args__ = CLUSTERED
+    account: int = big(primary_key=True)
+    other: int = big(primary_key=True)
+    market: int = big()
+    seq: int = big()
+    off_fair_cents: int = big()
+    uncounted_cents: int = big()
+    change_cents: int = big()
+
+
+class WindowPair(Base, table=True):
+    """What two agents did with each other in a window that has not ended; `agent` is the older one.
+
+    `net` is what it bought from `other` less what it sold to it, `edge_cents` what that was worth more, by the fair
+    values of those moments, than it cost.
+    """
+
+    __tablename__ = "window_pairs"
+    __table_args__ = CLUSTERED
+    market: int = big(primary_key=True)
+    agent: int = big(primary_key=True)
+    other: int = big(primary_key=True)
+    seq: int = big()
+    qty: int = big()
+    notional_cents: int = big()
+    net: int = big()
+    edge_cents: int = big()
+
+
+class FairValue(Base, table=True):
+    """What the open window was worth as of a tick or print, since about the last settlement.
+
+    `fair` is cents of `market`'s YES, None while its strike is not known. `variance` is that of the reference price
+    a second, in squares of a billionth, as of the sample at `sampled_ts`.
+    """
+
+    __tablename__ = "fair_values"
+    seq: int = big(primary_key=True)
+    ts: int = big()
+    market: int | None = big()
+    price_cents: int = big()
+    fair: int | None
+    sampled_ts: int = big()
+    sampled_price_cents: int = big()
+    variance: int = big()
+
+
 # ---- private: outside the chain, never derived from the journal ----
 
 
@@ -311,6 +410,11 @@ DERIVED: Final = _tables(
     Fill,
     ReferenceTick,
     AdminAction,
+    Standing,
+    WindowResult,
+    AccountPair,
+    WindowPair,
+    FairValue,
 )
 """What a journal determines to the last cell, in the order in which an audit compares it."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raeth.engine import commands as cmd
+from raeth.engine import events as ev
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
 from raeth.store.migrate import upgrade
@@ -23,9 +24,16 @@ Tables = dict[str, list[tuple[Any, ...]]]
 
 @cache
 def history(seed: int = 7, steps: int = 900) -> tuple[list[Journaled], State]:
-    """A busy venue: what its engine did to a seeded workload, and the state it ended in. Do not change either."""
-    *_, (pair, _step, _outcome) = generate(seed, steps)
-    commands: list[tuple[int, cmd.Command]] = list(pair.journal)
+    """A busy venue: what its engine did to a seeded workload, and the state it ended in. Do not change either.
+
+    It ends soon after a trade, so that there is a window with trades in it that has not ended.
+    """
+    traded, pair = 0, None
+    for pair, _step, outcome in generate(seed, steps):
+        if any(isinstance(event, ev.Traded) for event in outcome.events):
+            traded = len(pair.journal)
+    assert pair is not None
+    commands: list[tuple[int, cmd.Command]] = pair.journal[:traded]
     last = commands[-1][0]
     commands += [
         (last, cmd.Broadcast("ops", "back at noon")),

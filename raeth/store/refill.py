@@ -1,0 +1,43 @@
+"""Fills tables that a newer version of the store added to a venue that has a past: the journal is projected once more.
+
+Part of the upgrade's transaction, so a venue either has its whole past in the new tables or is not upgraded. Must not
+know what the tables are for; it is told which statements write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from raeth.engine import codec
+from raeth.journal.base import Write
+from raeth.store.projector import Projector
+
+BATCH: Final = 1_000
+"""Commands projected at once."""
+
+
+def refill(connection: Connection, statements: Collection[str]) -> int:
+    """Run those `statements` for every command of the journal; how many commands there were.
+
+    The tables they write must be empty, those they read complete. About 30 µs a command; memory stays flat.
+    """
+    journal = text("SELECT seq, ts, command, events FROM journal WHERE seq > :seq ORDER BY seq LIMIT :batch")
+    projector = Projector()
+    seq = 0
+    while rows := connection.execute(journal, {"seq": seq, "batch": BATCH}).all():
+        for seq, ts, command, events in rows:
+            projector.add(seq, ts, codec.decode_command(command), codec.decode_events(events))
+        for write in projector.take():
+            if write.sql in statements:
+                _run(connection, write)
+    return int(seq)
+
+
+def _run(connection: Connection, write: Write) -> None:
+    """A projection's statement, whose placeholders are `?`, in the words of whichever database this is."""
+    first, *rest = write.sql.split("?")
+    sql = first + "".join(f":p{n}{part}" for n, part in enumerate(rest))
+    connection.execute(text(sql), [{f"p{n}": value for n, value in enumerate(row)} for row in write.rows])
