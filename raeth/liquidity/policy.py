@@ -8,12 +8,12 @@ can happen: what rests may fill while the new quote is under way. Pure: must not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from raeth.client.strategy import Action, Level, Outcome, OwnOrder, Quotes, StrategyBase, View
+from raeth.client.strategy import Action, Level, Outcome, Quotes, StrategyBase, View
 from raeth.liquidity.pricing import EwmaVolatility, distance, fair_value_cents, stale_risk_cents
 from raeth.liquidity.settings import HouseSettings
 
@@ -25,6 +25,8 @@ REQUOTE_SIZE: Final = 0.25
 """… or the size of a side is this share away from what is meant."""
 BACKOFF_MS: Final = (500, 1_000, 2_000, 5_000)
 """Pauses after declines in a row; the last one repeats."""
+PASSING: Final = frozenset({"POST_ONLY_WOULD_CROSS", "MARKET_CLOSED", "MARKET_NOT_OPEN"})
+"""Declines that the next look at the venue repairs."""
 SLOWEST_SHARE: Final = 6
 """A house that needs more than 1/6 of a window to react is no market maker, and stays out."""
 HISTORY_MS: Final = 300_000
@@ -42,6 +44,10 @@ Why = Literal[
     "LOSS_CAP",
     "WINDOW_LIMITS",
     "DECLINED",
+    "NO_MARKET",
+    "UNREACHABLE",
+    "SUSPENDED",
+    "NO_KEY",
 ]
 
 REASONS: Final[dict[Why, str]] = {
@@ -57,8 +63,31 @@ REASONS: Final[dict[Why, str]] = {
     "LOSS_CAP": "its total loss could reach the cap",
     "WINDOW_LIMITS": "position or loss of this window leave no room on either side",
     "DECLINED": "its last quote was declined; it tries again",
+    "NO_MARKET": "no market is open",
+    "UNREACHABLE": "the venue does not answer it; it tries again",
+    "SUSPENDED": "an operator suspended its agent",
+    "NO_KEY": "its key was revoked: another process quotes for the house, or an operator ended it",
 }
 """Why the house can be out, for people."""
+
+TEXT: Final = (
+    "The house is an agent like any other: it trades through the public API with a key of its own, under the same "
+    "budgets, checks and latencies, and PUT /quotes is its only way in. It is not ranked. Its cash is a grant of the "
+    "venue that anybody can see.",
+    "Fair value: Φ(ln(S/K) / (σ√τ)) · 100 cents, with S the reference price, K the open print, τ the seconds left and "
+    "σ an EWMA volatility of one-second returns (λ = 0.97).",
+    "Half-spread: what a quote risks that is as old as the house's reaction, 39.9 · e^(−d²/2) · √(δ/τ) cents times "
+    "risk_pct / 100, less the maker's rebate; never below 1 cent.",
+    "Position: both sides lean against it, by skew_cents at the position limit, never through the fair value; the side "
+    "that would add to it shrinks to nothing at a limit.",
+    "Size: level_qty on each of `levels` prices, level_step apart, shrinking from shrink_from_ms before the close; "
+    "tail_qty where the side can only be quoted beyond the fair value, at 1 or 99.",
+    "A quote is replaced once its prices should move by a cent, after a fill, or when a side is a quarter off its "
+    "size, at most max_writes_per_minute times a minute.",
+    "Out: while the venue is frozen or the market halted, without strike, reference or volatility, on a reference older "
+    "than max_reference_age_ms, in the last pull_before_close_ms, and when its loss could reach a cap.",
+)
+"""The policy in words, for GET /liquidity."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -142,7 +171,7 @@ class HousePolicy(StrategyBase):
             self._declines = 0
             return
         self._sent = None
-        if outcome.reason == "POST_ONLY_WOULD_CROSS":
+        if outcome.reason in PASSING:
             return
         pause = BACKOFF_MS[min(self._declines, len(BACKOFF_MS) - 1)]
         asked = outcome.details.get("retry_after_ms")
@@ -178,7 +207,7 @@ class HousePolicy(StrategyBase):
     def _out(self, view: View, why: Why) -> Sequence[Action]:
         self.state = State(why, view.market)
         self._sent = None
-        if view.now_ms < max(self._resume_ms, self._pulled_ms + self.pace_ms) or not any(True for _ in _own(view)):
+        if view.now_ms < max(self._resume_ms, self._pulled_ms + self.pace_ms) or not view.orders:
             return ()
         self._pulled_ms = view.now_ms
         return (Quotes(QUOTE_ID),)
@@ -296,15 +325,10 @@ def rebate_cents(price: float, taker_rate_bps: int, maker_rebate_bps: int) -> fl
     return taker_rate_bps / 10_000 * maker_rebate_bps / 10_000 * price * (100 - price) / 100
 
 
-def _own(view: View) -> Iterable[OwnOrder]:
-    """What rests of the quote."""
-    return (order for order in view.orders.values() if order.quote_id == QUOTE_ID)
-
-
 def _resting(view: View, sign: int) -> list[Level]:
     """`(price, remaining)` of the quote's bids (`sign` 1) or asks (−1), best first."""
     side = "BUY" if sign > 0 else "SELL"
-    return sorted(((o.price, o.remaining_qty) for o in _own(view) if o.side == side), reverse=sign > 0)
+    return sorted(((o.price, o.remaining_qty) for o in view.orders.values() if o.side == side), reverse=sign > 0)
 
 
 def _cost(price: int, sign: int) -> int:
