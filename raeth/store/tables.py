@@ -293,12 +293,12 @@ class WindowResult(Base, table=True):
     __table_args__ = CLUSTERED
     market: int = big(primary_key=True)
     account: int = big(primary_key=True)
-    seq: int = big()
-    ts: int = big()
     pnl_cents: int = big()
     uncounted_cents: int = big(description="less than zero where the account gave back what had not counted")
     volume: int = big()
     notional_cents: int = big()
+    ts: int = big()
+    seq: int = big()
 
 
 class AccountPair(Base, table=True):
@@ -311,11 +311,11 @@ class AccountPair(Base, table=True):
     __table_args__ = CLUSTERED
     account: int = big(primary_key=True)
     other: int = big(primary_key=True)
-    market: int = big()
-    seq: int = big()
     off_fair_cents: int = big()
     uncounted_cents: int = big()
     change_cents: int = big()
+    market: int = big()
+    seq: int = big()
 
 
 class WindowPair(Base, table=True):
@@ -330,11 +330,11 @@ class WindowPair(Base, table=True):
     market: int = big(primary_key=True)
     agent: int = big(primary_key=True)
     other: int = big(primary_key=True)
-    seq: int = big()
     qty: int = big()
     notional_cents: int = big()
     net: int = big()
     edge_cents: int = big()
+    seq: int = big()
 
 
 class FairValue(Base, table=True):
