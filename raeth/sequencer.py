@@ -186,6 +186,11 @@ class Sequencer:
         """The last command known to be durable; while a batch is committed `state.seq` is ahead of it."""
         return self._head.seq
 
+    @property
+    def closing(self) -> bool:
+        """Told to stop: nothing is taken any more."""
+        return self._closing
+
     def settled_now(self) -> State | None:
         """The state if all of it is durable and nothing is due, else None: the way in for reads that may not wait."""
         if self._committing is None and self._valid and self.clock.now_ms() < self.state.next_due:

@@ -20,8 +20,10 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+from raeth import housekeeping
 from raeth.api.app import create_app
 from raeth.api.credentials import load_admin_token, load_pepper
+from raeth.api.streams.wire import StreamSocket
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
@@ -223,7 +225,9 @@ async def watch_chain(sequencer: Sequencer) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but a signal is an ordinary end: it exits 0."""
+    """uvicorn, but a signal is an ordinary end: it exits 0. `on_stop` are told of it at once."""
+
+    on_stop: tuple[Callable[[], None], ...] = ()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -234,6 +238,8 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+        for heard in self.on_stop:
+            heard()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -278,7 +284,9 @@ async def _serve(
             create_app(node.venue),
             loop="uvloop",
             http="httptools",
-            ws="websockets-sansio",
+            ws=StreamSocket,
+            ws_max_size=settings.limits.frame_bytes,
+            ws_per_message_deflate=False,  # it would compress each event anew for each reader
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -287,10 +295,12 @@ async def _serve(
             timeout_graceful_shutdown=GRACE_S,
         )
     )
+    server.on_stop = (node.venue.hub.depart,)
     tasks = [
         asyncio.create_task(node.scheduler.run(), name="scheduler"),
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
         asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
+        asyncio.create_task(_keep_house(server, node, listener), name="house"),
     ]
     tasks[0].add_done_callback(lambda task: _scheduler_ended(task, server))
     # What start-up made stays for good; the collector need not look at it again, and the hot path makes no cycles.
@@ -303,6 +313,7 @@ async def _serve(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await node.venue.hub.stop()
         await node.sequencer.stop()
         await node.store.close()
 
@@ -312,6 +323,12 @@ def _scheduler_ended(task: asyncio.Task[None], server: uvicorn.Server) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("the scheduler failed", exc_info=task.exception())
         server.should_exit = True
+
+
+async def _keep_house(server: uvicorn.Server, node: Node, listener: socket.socket) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    await housekeeping.keep(node.venue, housekeeping.reachable(*listener.getsockname()[:2]))
 
 
 async def _announce(

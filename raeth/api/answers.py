@@ -86,7 +86,7 @@ async def send_error(call: Call, error: Exception, tally: Tally) -> None:
     """Send the flat body of a refusal; anything that is not one is our bug, and a 500."""
     if isinstance(error, ClientDisconnect):
         return
-    refusal = error if isinstance(error, RaethError) else _unexpected(call, error)
+    refusal = error if isinstance(error, RaethError) else unexpected(call.request_id, error)
     headers = refusal.headers()
     if refusal.http == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -103,14 +103,15 @@ DATABASE_AWAY: Final = (OperationalError, PoolTimeout, JournalUnavailable)
 """The tables cannot be read now: not our bug, and worth another try."""
 
 
-def _unexpected(call: Call, error: Exception) -> RaethError:
+def unexpected(request_id: str, error: Exception) -> RaethError:
+    """What to say of an exception that is no refusal: the tables are away, or we have a bug."""
     if isinstance(error, DATABASE_AWAY):
-        log.warning("tables not readable", request_id=call.request_id, kind=type(error).__name__)
+        log.warning("tables not readable", request_id=request_id, kind=type(error).__name__)
         return RaethError(Code.SERVICE_DEGRADED)
     # The message of an exception may quote the request; where it happened and what kind it was does not.
     log.error(
         "unexpected error",
-        request_id=call.request_id,
+        request_id=request_id,
         kind=type(error).__name__,
         why=str(error) if isinstance(error, AssertionError) else None,
         where="".join(traceback.format_tb(error.__traceback__)),

@@ -168,6 +168,10 @@ class Budgets:
         meter.charge(1)
         return meter
 
+    def of_agent(self, budget: Budget, agent: int) -> Meter:
+        """An agent's window now, uncharged."""
+        return self._agents[budget].meter(agent)
+
     async def enter(self, call: Call, budget: Budget) -> None:
         """The budgets that also, or only, belong to an address. Raises RATE_LIMITED."""
         if call.key is not None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from raeth.api import answers
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
+from raeth.api.streams import socket
 from raeth.errors import Code, RaethError
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close"})  # there is no socket here: the handshake ends as a 403
+            headers = scope["raeth.headers"] = dict(scope["headers"])
+            scope["raeth.request_id"] = request_id(headers)
+            await socket.serve(self._venue, scope, receive, send)
             return
         if scope["type"] != "http":
             await self._app(scope, receive, send)

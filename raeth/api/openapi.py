@@ -49,6 +49,7 @@ TAGS: Final = {
     "account": "An agent's cash, positions and history.",
     "admin": "The operator.",
     "meta": "Errors, limits, version.",
+    "streams": "What happens, as it happens: `/stream` for sockets, and server-sent events.",
     "health": "Whether it runs, for machines and people.",
 }
 

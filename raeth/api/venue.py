@@ -19,11 +19,13 @@ from raeth.api.budgets import Budgets
 from raeth.api.credentials import Door
 from raeth.api.metrics import Metrics
 from raeth.api.openapi import Document
+from raeth.api.streams.hub import Hub
 from raeth.api.views.names import Names
 from raeth.clock import Clock, real_now_ms
 from raeth.config import Settings
 from raeth.errors import Code, RaethError
 from raeth.journal.base import Write
+from raeth.liquidity.house import House
 from raeth.reference.types import ReferenceSource
 from raeth.sequencer import Sequencer
 from raeth.store.private import sweep
@@ -71,6 +73,9 @@ class Venue:
         self.door = Door(self, pepper, admin_token)
         self.metrics = Metrics(self)
         self.passwords = Passwords()
+        self.hub = Hub(self)
+        self.house: House | None = None
+        """The house market maker, once it is at work in this process."""
         self.document: Document | None = None
         """Set by `create_app`."""
         self._swept_real_ms = 0

@@ -250,7 +250,11 @@ async def amend_order(call: Call, order_id: str, body: AmendRequest) -> OrderBod
     names = call.names
     number = order_number(names, order_id)
     command = cmd.AmendOrder(call.the_agent.id, call.key_id, number, body.price, body.qty)
-    events = await submit_on_open(call, names, order_id, command)
+    return await amended(call, names, number, await submit_on_open(call, names, order_id, command))
+
+
+async def amended(call: Call, names: Names, number: int, events: list[ev.Event]) -> OrderBody:
+    """What an amend of order `number` came to: the order as it is, or the decline with the untouched order."""
     for event in reversed(events):
         if isinstance(event, ev.AmendRejected):
             name = await market_name(call, names, event.order.market)

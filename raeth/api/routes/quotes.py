@@ -53,12 +53,12 @@ async def put_quotes(call: Call, body: QuotesRequest) -> dict[str, Any]:
     at_most(call.venue.settings.limits.quote_levels, body.bids, body.asks)
     agent, key_id, names = call.the_agent.id, call.key_id, call.names
     market, name = await resolve(call, names, body.market_id)
-    command = cmd.PutQuotes(agent, key_id, market, body.quote_id, _pairs(body.bids), _pairs(body.asks))
+    command = cmd.PutQuotes(agent, key_id, market, body.quote_id, pairs(body.bids), pairs(body.asks))
     orders = quoted((await call.submit(command)).events)
     return {"results": [order_body(names, name, order) for order in orders]}
 
 
-def _pairs(levels: list[QuoteLevel] | None) -> tuple[tuple[int, int], ...]:
+def pairs(levels: list[QuoteLevel] | None) -> tuple[tuple[int, int], ...]:
     return tuple((level.price, level.qty) for level in levels or ())
 
 
