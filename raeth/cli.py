@@ -135,7 +135,7 @@ def announce(node: Node, url: str) -> None:
             f"try: {program()} admin state --url {url} --data-dir {settings.data_dir}"
         )
     if settings.house.enabled:
-        lines.append("  house    this version has no house market maker yet: the book is what agents make it")
+        lines.append(f"  house    a labelled market maker quotes every window; its rules: {url}/api/v1/liquidity")
     for line in [wait, *lines] if wait else lines:
         out.print(line, markup=False)
 

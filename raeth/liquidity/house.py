@@ -16,7 +16,7 @@ import structlog
 from raeth.client import AsyncClient, ClientError, Market, Order, VenueError
 from raeth.client.models import AgentContext, Own, epoch_ms
 from raeth.client.strategy import Action, Limits, Outcome, OwnOrder, Quotes, Snapshot, View
-from raeth.liquidity.policy import HISTORY_MS, QUOTE_ID, HousePolicy, State, Why
+from raeth.liquidity.policy import HISTORY_MS, PASSING, QUOTE_ID, HousePolicy, State, Why
 from raeth.liquidity.settings import HouseSettings
 
 log = structlog.get_logger("raeth.liquidity")
@@ -195,7 +195,7 @@ class House:
         declined = [order for order in orders if order.is_rejected]
         if not declined:
             return Outcome(action, ok=True)
-        worst = max(declined, key=lambda order: order.repair.retry_after_ms or 0)
+        worst = max(declined, key=lambda o: (o.reject_reason not in PASSING, o.repair.retry_after_ms or 0))
         return Outcome(action, ok=False, reason=worst.reject_reason, details=worst.repair.given())
 
     def _note(self, trouble: Why | None, error: ClientError | None = None, pause_s: float = 0.0) -> float:

@@ -84,8 +84,8 @@ TEXT: Final = (
     "tail_qty where the side can only be quoted beyond the fair value, at 1 or 99.",
     "A quote is replaced once its prices should move by a cent, after a fill, or when a side is a quarter off its "
     "size, at most max_writes_per_minute times a minute.",
-    "Out: while the venue is frozen or the market halted, without strike, reference or volatility, on a reference older "
-    "than max_reference_age_ms, in the last pull_before_close_ms, and when its loss could reach a cap.",
+    "Out: while the venue is frozen or the market halted, without strike, reference or volatility, on a reference "
+    "older than max_reference_age_ms, in the last pull_before_close_ms, and when its loss could reach a cap.",
 )
 """The policy in words, for GET /liquidity."""
 

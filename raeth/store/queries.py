@@ -7,9 +7,10 @@ the sort key of the last row shown, so that rows which arrive meanwhile make nei
 from __future__ import annotations
 
 from raeth.store.reads_accounts import AccountReads
+from raeth.store.reads_house import HouseReads
 from raeth.store.reads_markets import MarketReads
 from raeth.store.reads_orders import OrderReads
 
 
-class Store(OrderReads, MarketReads, AccountReads):
+class Store(OrderReads, MarketReads, AccountReads, HouseReads):
     """All reads on one pool of read-only connections. `url` as `reader.sqlite_url` or SQLAlchemy writes it."""
