@@ -98,7 +98,7 @@ class Simulation:
         latency_ms: Latency | Mapping[str, Latency] = 5,
         feed_latency_ms: int | Mapping[str, int] = 20,
         index_ticks_per_s: int = 4,
-        cash_cents: int | None = None,
+        cash_cents: int | Mapping[str, int] | None = None,
         writes_per_minute: int | None = WRITES_PER_MINUTE,
         cancels_per_minute: int | None = CANCELS_PER_MINUTE,
         sample_ms: int | None = 1_000,
@@ -112,11 +112,11 @@ class Simulation:
 
         `strategies`: by name, or a list that is named after its classes. `rules`: the engine's settings (of which
         `reference_kind` is set by the price path), else the venue's defaults. `price_path`: see `prices.open_prices`.
-        Latencies are one way, for all or by name. `cash_cents` tops the signup grant up. Budgets are the venue's;
-        None lifts one. `sample_ms`: how often books and equity are noted, None for equity at settlements only.
-        `keep`: of `fills` and `orders`, which take memory by the order, those that are wanted. `chained` makes the
-        journal's bytes and hashes, `checked` recomputes every invariant whenever a window ends. `journal` gets every
-        row as it is made.
+        Latencies are one way, for all or by name. `cash_cents` tops the signup grant up, for all or for those named.
+        Budgets are the venue's; None lifts one. `sample_ms`: how often books and equity are noted, None for equity at
+        settlements only. `keep`: of `fills` and `orders`, which take memory by the order, those that are wanted.
+        `chained` makes the journal's bytes and hashes, `checked` recomputes every invariant whenever a window ends.
+        `journal` gets every row as it is made.
         """
         rules = rules or Settings(reference_kind="simulated")
         prices = open_prices(
@@ -214,6 +214,13 @@ class Simulation:
         """Let an operator's command (a freeze, a halt, a void) reach the venue at `ts_ms`."""
         self._push(max(ts_ms, self.now_ms), self._operate, command)
 
+    def add_agent(
+        self, name: str, cash_cents: int | None = None, *, latency_ms: Latency = 5, feed_latency_ms: int = 20
+    ) -> None:
+        """Sign up an agent without a strategy: the caller looks (`view`) and acts (`send`) for it. ValueError for a
+        name that is taken. Its budgets are the venue's."""
+        self._seat(name, None, cash_cents, WRITES_PER_MINUTE, CANCELS_PER_MINUTE, latency_ms, feed_latency_ms)
+
     def view(self, name: str) -> View | None:
         """What the agent sees now; None before the first window opens."""
         market = self.state.live
@@ -241,13 +248,14 @@ class Simulation:
         self,
         name: str,
         strategy: Strategy | None,
-        cash_cents: int | None,
+        cash_cents: int | Mapping[str, int] | None,
         writes: int | None,
         cancels: int | None,
         latency_ms: Latency | Mapping[str, Latency],
         feed_latency_ms: int | Mapping[str, int],
     ) -> None:
-        agent = self.core.sign_up(name, cash_cents, self.start_ms)
+        cash = cash_cents.get(name) if isinstance(cash_cents, Mapping) else cash_cents
+        agent = self.core.sign_up(name, cash, max(self.now_ms, self.state.ts))
         listens = strategy is not None and getattr(type(strategy), "told", None) is not StrategyBase.told
         desk = Desk(self.core, agent, writes_per_minute=writes, cancels_per_minute=cancels, told=listens)
         seat = Seat(name, strategy, agent, desk, random.Random(f"{self.seed}/latency/{name}"))
