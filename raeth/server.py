@@ -31,6 +31,7 @@ from raeth.engine.types import Settings as Rules
 from raeth.journal.base import JournalDamaged, JournalUnavailable
 from raeth.journal.scrub import scrub
 from raeth.journal.sqlite import SqliteJournal
+from raeth.mcp import http as mcp
 from raeth.reference import first_ts_ms, open_source
 from raeth.reference.types import ReferenceSource
 from raeth.sequencer import Sequencer, SettingsDiffer
@@ -279,9 +280,11 @@ async def _serve(
     settings: Settings, adopt: bool, listener: socket.socket, announce: Callable[[Node, str], None]
 ) -> None:
     node = await assemble(settings, adopt=adopt)
+    models = door_for_models(settings)
+    models.venue = create_app(node.venue, mounts={mcp.PATH: models, mcp.ABOUT: models})
     server = _Server(
         uvicorn.Config(
-            create_app(node.venue),
+            models.venue,
             loop="uvloop",
             http="httptools",
             ws=StreamSocket,
@@ -300,6 +303,7 @@ async def _serve(
         asyncio.create_task(node.scheduler.run(), name="scheduler"),
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
         asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
+        asyncio.create_task(_open_to_models(server, models), name="mcp"),
         asyncio.create_task(_keep_house(server, node, listener), name="house"),
     ]
     tasks[0].add_done_callback(lambda task: _scheduler_ended(task, server))
@@ -316,6 +320,25 @@ async def _serve(
         await node.venue.hub.stop()
         await node.sequencer.stop()
         await node.store.close()
+
+
+def door_for_models(settings: Settings) -> mcp.Door:
+    """What answers at `/mcp`, to the names that this venue is known by."""
+    own = f"[{settings.host}]" if ":" in settings.host else settings.host
+    limits = settings.limits
+    return mcp.Door(
+        [own, *settings.public_hosts], body_bytes=limits.body_bytes, body_deadline_ms=limits.body_deadline_ms
+    )
+
+
+async def _open_to_models(server: uvicorn.Server, models: mcp.Door) -> None:
+    """Orders are taken first: what the models' door needs takes half a second to load. The venue lives without it."""
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        await models.run()
+    except Exception:
+        log.exception("the door for models cannot be opened")
 
 
 def _scheduler_ended(task: asyncio.Task[None], server: uvicorn.Server) -> None:
