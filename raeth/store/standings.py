@@ -134,13 +134,13 @@ FROM measured
 # A fair value is asked for by whoever trades after it, up to the next one: the newest is enough once windows ended.
 FORGET_FAIR: Final = "DELETE FROM fair_values WHERE seq < (SELECT MAX(seq) FROM fair_values WHERE seq <= ?)"
 
-# What two agents did with each other between two ticks: `(market, agent, other, seq, qty, notional, net, net, market,
-# seq, what `net` cost)`, `agent` being the older one, `net` what it bought less what it sold.
+# What two agents did with each other between two ticks: `(market, agent, other, qty, notional, net, net, market, seq,
+# what `net` cost, seq)`, `agent` being the older one, `net` what it bought less what it sold.
 ADD_PAIR: Final = f"""
-INSERT INTO window_pairs (market, agent, other, seq, qty, notional_cents, net, edge_cents)
-VALUES (?, ?, ?, ?, ?, ?, ?, ? * COALESCE(
+INSERT INTO window_pairs (market, agent, other, qty, notional_cents, net, edge_cents, seq)
+VALUES (?, ?, ?, ?, ?, ?, ? * COALESCE(
     (SELECT CASE WHEN market = ? THEN fair END FROM fair_values WHERE seq <= ? ORDER BY seq DESC LIMIT 1),
-    {UNKNOWN_FAIR}) - ?)
+    {UNKNOWN_FAIR}) - ?, ?)
 ON CONFLICT (market, agent, other) DO UPDATE SET
     seq = excluded.seq,
     qty = window_pairs.qty + excluded.qty,
@@ -256,29 +256,27 @@ STATEMENTS: Final = frozenset(
 _Row = tuple[Any, ...]
 
 
+# What an order of statements there is: a settlement reads all that the rest of its batch has written.
+_BEFORE: Final = (INSERT_STANDING, ADD_GRANT, INSERT_FAIR, ADD_PAIR)
+
+
 class Standings:
     """Collects the leaderboard's rows of a batch. Times are epoch milliseconds; events come in journal order."""
 
-    __slots__ = ("_ended", "_fairs", "_grants", "_made", "_pairs", "_pairs_before")
+    __slots__ = ("_ended", "_pairs", "_rows")
 
     def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        self._made: list[_Row] = []
-        self._grants: list[_Row] = []
-        self._fairs: list[_Row] = []
+        self._rows: dict[str, list[_Row]] = {}
         self._pairs: dict[tuple[int, int, int], list[int]] = {}
-        self._pairs_before: list[_Row] = []
         self._ended: list[Write] = []
 
     def agent_created(self, seq: int, event: ev.AgentCreated) -> None:
         is_house = event.name.lower() == HOUSE
-        self._made.append((event.account, event.agent, event.name, is_house, event.ts, seq))
+        self._note(INSERT_STANDING, (event.account, event.agent, event.name, is_house, event.ts, seq))
 
     def cash_moved(self, event: ev.CashMoved) -> None:
         if event.kind in GRANTS:
-            self._grants.append((event.amount_cents, event.account))
+            self._note(ADD_GRANT, (event.amount_cents, event.account))
 
     def traded(self, seq: int, market: int, buyer: int, seller: int, price: int, qty: int) -> None:
         """A fill. Between two ticks fair stands still, so that what two agents did with each other adds up."""
@@ -305,18 +303,6 @@ class Standings:
         if event.opens is not None and event.fact.price_cents is not None:
             self._fair(seq, event.fact.ts, None)
 
-    def _fair(self, seq: int, ts: int, price_cents: int | None) -> None:
-        self._close_pairs()
-        self._fairs.append((seq, ts, price_cents, seq, ts, seq))
-
-    def _close_pairs(self) -> None:
-        """What was traded until now was traded at the fair value until now."""
-        if self._pairs:
-            for (market, agent, other), (seq, qty, notional_cents, net, cost_cents) in self._pairs.items():
-                what = (market, agent, other, seq, qty, notional_cents, net)
-                self._pairs_before.append((*what, net, market, seq, cost_cents))
-            self._pairs = {}
-
     def resolved(self, seq: int, event: ev.MarketResolved) -> None:
         """A window that is void leaves nothing behind."""
         m, ts = event.market, event.ts
@@ -329,14 +315,29 @@ class Standings:
         self._ended += (Write(FORGET_PAIRS, [(m,)]), Write(FORGET_FAIR, [(seq,)]))
 
     def take(self) -> list[Write]:
-        """The statements of everything since the last `take`; they read what the rest of the batch has written."""
+        """The statements of everything since the last `take`, to run after all others of the batch."""
         self._close_pairs()
-        found = (
-            (INSERT_STANDING, self._made),
-            (ADD_GRANT, self._grants),
-            (INSERT_FAIR, self._fairs),
-            (ADD_PAIR, self._pairs_before),
-        )
-        writes = [Write(sql, rows) for sql, rows in found if rows] + self._ended
-        self._clear()
-        return writes
+        rows, ended = self._rows, self._ended
+        if not rows and not ended:
+            return []
+        self._rows, self._ended = {}, []
+        return [*(Write(sql, rows[sql]) for sql in _BEFORE if sql in rows), *ended]
+
+    def _fair(self, seq: int, ts: int, price_cents: int | None) -> None:
+        self._close_pairs()
+        self._note(INSERT_FAIR, (seq, ts, price_cents, seq, ts, seq))
+
+    def _close_pairs(self) -> None:
+        """What was traded until now was traded at the fair value until now."""
+        if not self._pairs:
+            return
+        for (market, agent, other), (seq, qty, notional_cents, net, cost_cents) in self._pairs.items():
+            what = (market, agent, other, qty, notional_cents, net)
+            self._note(ADD_PAIR, (*what, net, market, seq, cost_cents, seq))
+        self._pairs = {}
+
+    def _note(self, sql: str, row: _Row) -> None:
+        rows = self._rows.get(sql)
+        if rows is None:
+            rows = self._rows[sql] = []
+        rows.append(row)
