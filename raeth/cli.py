@@ -338,6 +338,14 @@ def reference_record(
 
 
 @app.command()
+def mcp(url: Url = "http://127.0.0.1:8000") -> None:
+    """The venue as tools for a model, over stdin and stdout, with the agent's key from RAETH_API_KEY."""
+    from raeth.mcp.stdio import main
+
+    raise typer.Exit(main(url))
+
+
+@app.command()
 def version() -> None:
     """The version of this program."""
     from raeth import __version__
