@@ -10,7 +10,8 @@ from raeth.store.reads_accounts import AccountReads
 from raeth.store.reads_house import HouseReads
 from raeth.store.reads_markets import MarketReads
 from raeth.store.reads_orders import OrderReads
+from raeth.store.reads_standings import StandingReads
 
 
-class Store(OrderReads, MarketReads, AccountReads, HouseReads):
+class Store(OrderReads, MarketReads, AccountReads, HouseReads, StandingReads):
     """All reads on one pool of read-only connections. `url` as `reader.sqlite_url` or SQLAlchemy writes it."""

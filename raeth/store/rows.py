@@ -132,6 +132,27 @@ class ActionRow(NamedTuple):
     refused: str | None
 
 
+class StandingRow(NamedTuple):
+    """An account on the leaderboard; see `tables.Standing`. `rank` counts from 1 at the top of the whole list."""
+
+    rank: int
+    account: int
+    agent: int
+    name: str
+    granted_cents: int
+    ranked_cents: int
+    uncounted_cents: int
+    drawdown_cents: int
+    volume: int
+    notional_cents: int
+    windows: int
+    decided: int
+    hits: int
+    last_symbol: str
+    updated_ts: int
+    seq: int
+
+
 class AgentRow(NamedTuple):
     id: int
     account: int
