@@ -124,8 +124,9 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Eight lines at a first start that tell nobody anything; and statements whose parameters may be e-mail addresses.
-    for name in ("alembic", "aiosqlite"):
+    # Eight lines at a first start that tell nobody anything; statements whose parameters may be e-mail addresses; and a
+    # line for every request of the house.
+    for name in ("alembic", "aiosqlite", "httpx2"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -20,6 +20,14 @@ from raeth.mcp.results import Failure, shown
 MAX_FAULTS = 5
 
 
+class ToolFault(ClientError):
+    """A tool cannot do what it was asked; text for the model, none of it the caller's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.failure = Failure(code=code, message=message)
+
+
 def tool_error(failure: Failure) -> CallToolResult:
     return shown(failure, text.failure(failure), is_error=True)
 
@@ -57,6 +65,8 @@ def _is_type_tag(part: int | str) -> bool:
 
 def of_client(error: ClientError) -> CallToolResult:
     """What the venue refused, or that it could not be asked."""
+    if isinstance(error, ToolFault):
+        return tool_error(error.failure)
     if isinstance(error, VenueError):
         return tool_error(_refused(error))
     if isinstance(error, NoOpenMarket):

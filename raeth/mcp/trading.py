@@ -13,6 +13,7 @@ from raeth.client.orders import OrderOptions
 from raeth.mcp import results as r
 from raeth.mcp import shapes, text
 from raeth.mcp.caller import venue
+from raeth.mcp.faults import ToolFault
 from raeth.mcp.inputs import (
     ClientOrderId,
     Flag,
@@ -149,7 +150,7 @@ async def cancel_orders(
     client = venue()
     if order_ids is not None:
         if market is not None or side is not None or quote_id is not None:
-            raise VenueError("VALIDATION_FAILED", 422, "Give order_ids or filters, not both.")
+            raise ToolFault("VALIDATION_FAILED", "Give order_ids or filters, not both; nothing was cancelled.")
         done = await client.cancel_orders(order_ids)
     else:
         done = await client.cancel_all(market, side, quote_id)
