@@ -39,6 +39,9 @@ from raeth.client.retry import Lost
 from raeth.client.transport import Answer, Request, Transport, decode, quoted
 from raeth.client.venue_clock import VenueClock
 
+SETTLE_S = 3.0
+"""Real seconds for which each question about an order in doubt is tried again."""
+
 
 class _Results(Model, frozen=True, kw_only=True):
     results: tuple[Order, ...]
@@ -215,7 +218,7 @@ class OrderEntry(Caller):
         """The order of this id as it is now, or None if the venue has never seen it."""
         request = Request("GET", f"/orders/by-client-id/{quoted(client_order_id)}")
         try:
-            return decode(Order, await self._call(request, self._transport.timeout_s).answer())
+            return decode(Order, await self._call(request, SETTLE_S).answer())
         except VenueError as error:
             if error.code == "ORDER_NOT_FOUND":
                 return None
@@ -226,7 +229,7 @@ class OrderEntry(Caller):
         harmless = {"market_id": body["market_id"], "side": body["side"], "type": "LIMIT", "price": 50, "qty": 0}
         harmless["client_order_id"] = body["client_order_id"]
         try:
-            await self._call(Request("POST", "/orders", harmless), self._transport.timeout_s).answer()
+            await self._call(Request("POST", "/orders", harmless), SETTLE_S).answer()
         except VenueError as error:
             if error.code != "IDEMPOTENCY_CONFLICT":
                 raise

@@ -103,7 +103,7 @@ async def test_a_pause_holds_and_a_resume_lets_go() -> None:
 
 
 async def test_cutting_ends_what_is_open() -> None:
-    async with before_a_server() as (server, proxy):
+    async with before_a_server() as (_, proxy):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(REQUEST)
         assert await reader.readexactly(len(ANSWER)) == ANSWER
