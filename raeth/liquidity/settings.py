@@ -31,7 +31,7 @@ class HouseSettings(BaseModel):
     position_limit: int = Field(600, ge=1, le=10_000_000, description="Contracts net, long or short, never exceeded.")
     levels: int = Field(3, ge=1, le=20, description="Price levels a side.")
     level_qty: int = Field(40, ge=1, le=1_000_000, description="Contracts a level.")
-    level_step: int = Field(2, ge=1, le=49, description="Cents from one level to the next.")
+    level_step: int = Field(1, ge=1, le=49, description="Cents from one level to the next.")
     tail_qty: int = Field(
         5, ge=1, le=1_000_000, description="Contracts at 1 or 99 where the price wanted is beyond what can be quoted."
     )

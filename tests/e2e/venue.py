@@ -39,6 +39,9 @@ ROOMY = {
 }
 """Budgets that no test can use up: they are tested elsewhere."""
 
+QUIET = {"RAETH_HOUSE": "false"}
+"""No house market maker, so that the book is what the test makes it; tests of the house switch it on by its flag."""
+
 LEFT_S = 15
 """What an OPEN market must have left, at speed 1, for a test to trade in it without meeting its close."""
 
@@ -53,7 +56,7 @@ def environment(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     empty.touch()
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("RAETH_")}
     plain = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "240"}
-    return {**inherited, **plain, "RAETH_CONFIG": str(empty), **ROOMY, **settings}
+    return {**inherited, **plain, "RAETH_CONFIG": str(empty), **ROOMY, **QUIET, **settings}
 
 
 def until(what: str, ask: Callable[[], T | None], within_s: float = 10.0) -> T:

@@ -241,7 +241,7 @@ def test_an_ordinary_quote_surrounds_the_fair_value() -> None:
     quotes = only(policy.decide(view()))
     assert policy.state.fair_cents == pytest.approx(50)
     assert policy.state.half_spread_cents == pytest.approx(3.99 - 0.4375, abs=0.01)
-    assert quotes == Quotes("house", ((46, 40), (44, 40), (42, 40)), ((54, 40), (56, 40), (58, 40)))
+    assert quotes == Quotes("house", ((46, 40), (45, 40), (44, 40)), ((54, 40), (55, 40), (56, 40)))
 
 
 def test_the_rebate_of_section_8() -> None:
