@@ -148,7 +148,8 @@ class Simulation:
         self._pushed = 0
         self._orders_entered = self._trades = 0
         self._windows = 0
-        self._enough = NEVER
+        self._enough = self._end = NEVER
+        self._to_end = False
         self._wall_s = 0.0
         self.core = Core(self.rules, self.start_ms, chained=chained, journal=journal)
         self.state = self.core.state
@@ -170,10 +171,10 @@ class Simulation:
         recording or series. A made-up price has no end, so it needs one of them (ValueError)."""
         if windows is None and seconds is None and self._prices.synthetic:
             raise ValueError("a simulated price never ends: say how many windows, or seconds")
-        self._enough = NEVER if windows is None else self._windows + windows
-        until = NEVER if seconds is None else self.now_ms + seconds * 1_000
-        self.run_until(until)
-        self._enough = NEVER
+        self._enough = min(self._end, NEVER if windows is None else self._windows + windows)
+        self._to_end = True
+        self.run_until(NEVER if seconds is None else self.now_ms + seconds * 1_000)
+        self._enough, self._to_end = NEVER, False
         return self.result()
 
     def run_until(self, until_ms: int) -> None:
@@ -302,13 +303,11 @@ class Simulation:
         delivery = next(self._prices.deliveries, None)
         if delivery is not None:
             self._push(max(delivery[0], self.now_ms), self._deliver, delivery[1])
-        elif not self._prices.synthetic:
-            # After its end nothing comes any more; the windows that are listed find no print and end void.
-            last = self.state.pending.close_at if self.state.pending else self.now_ms
-            self._push(last + self.rules.print_grace_ms + PULSE_MS, self._stop, None)
-
-    def _stop(self, ts: int, _: None) -> None:
-        self._enough = self._windows
+            return
+        # Nothing comes any more: `run` goes on until all windows that are listed have ended, the last of them void.
+        self._end = self._windows + len(self.state.markets)
+        if self._to_end:
+            self._enough = min(self._enough, self._end)
 
     def _deliver(self, ts: int, items: Iterable[Any]) -> None:
         for item in items:
