@@ -36,6 +36,8 @@ class Network(httpx2.AsyncBaseTransport):
         self.plan: list[Event] = []
         self.down = False
         self.sent: list[httpx2.Request] = []
+        self.carried: list[httpx2.Request] = []
+        """What the venue got of it."""
         self._held: list[httpx2.Request] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -65,6 +67,7 @@ class Network(httpx2.AsyncBaseTransport):
         return response
 
     async def _carry(self, request: httpx2.Request) -> httpx2.Response:
+        self.carried.append(request)
         fresh = httpx2.Request(request.method, request.url, headers=request.headers, content=request.content)
         response = await self._app.handle_async_request(fresh)
         await response.aread()

@@ -56,6 +56,7 @@ async def fresh(side: Side) -> set[str]:
     await side.network.deliver()
     await side.client.cancel_all()
     side.network.sent.clear()
+    side.network.carried.clear()
     return {order["order_id"] for order in await side.orders()}
 
 
@@ -166,6 +167,7 @@ def test_an_amend_is_done_once(stage: Stage, plan: list[Any], price: int | None,
         assert (now.price, now.qty) == (20 if price is None else price, qty)
         assert (amended.price, amended.qty, amended.status) == (now.price, now.qty, "OPEN")
         assert amended.seq == now.seq, "nothing touched it after the change that was answered"
+        assert sum(request.method == "PATCH" for request in side.network.carried) <= 1
 
     stage.runner.run(run())
 
