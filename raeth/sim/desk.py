@@ -57,7 +57,7 @@ class Desk:
         self.writes = Meter(writes_per_minute)
         self.cancels = Meter(cancels_per_minute)
         self.filled: set[int] = set()
-        """Own orders of the present market that filled while resting: a cancel that comes too late is told so."""
+        """Own orders that filled, of a strategy that listens: a cancel that comes too late is told so."""
         self._by_client_id: dict[str, tuple[int, Place, Outcome]] = {}
         self._do: Final[dict[type[Action], Any]] = {
             Place: self._place,

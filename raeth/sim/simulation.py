@@ -21,7 +21,7 @@ from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine import invariants
 from raeth.engine.state import Agent, Market
-from raeth.engine.types import VOID, Order, Settings
+from raeth.engine.types import FILLED, VOID, Order, Settings
 from raeth.reference.types import Tick
 from raeth.series.scheduler import print_command
 from raeth.sim.core import Core, Journal, rare_collections
@@ -361,14 +361,15 @@ class Simulation:
         seats = list(self.seats.values())
         self._order.shuffle(seats)  # or the same agent would always be first in a new book
         for seat in seats:
-            seat.desk.filled.clear()
             if seat.strategy is not None:
                 self._wake(seat, ts)
 
     def _placed(self, event: ev.OrderPlaced, ts: int) -> None:
         self._orders_entered += 1
+        order: Order = event.order
+        if order.status == FILLED:
+            self._filled(order.agent, order.id)
         if self.records.orders is not None:
-            order: Order = event.order
             # What rests goes on as another object, the live one; the event's is how it was.
             self.records.orders.append(self.state.orders.get(order.id, order) if order.remaining else order)
 
@@ -376,12 +377,17 @@ class Simulation:
         self._trades += 1
         if self.records.trades is not None:
             self.records.trades.append(event)
-        maker = self._by_agent[event.maker_agent]
         if not event.maker_remaining:
-            maker.desk.filled.add(event.maker_order)
-        for seat in (maker, self._by_agent[event.taker_agent]):
+            self._filled(event.maker_agent, event.maker_order)
+        for agent in (event.maker_agent, event.taker_agent):
+            seat = self._by_agent[agent]
             if seat.strategy is not None:
                 self._wake(seat, ts)
+
+    def _filled(self, agent: int, order: int) -> None:
+        desk = self._by_agent[agent].desk
+        if desk.told:
+            desk.filled.add(order)
 
     def _printed(self, event: ev.Printed, ts: int) -> None:
         self.records.prints.append(event.fact)
