@@ -113,6 +113,10 @@ class RawVenue:
     def _to_boundary(self, price_cents: int) -> list[ev.Event]:
         pending = self._core.state.pending
         assert pending is not None
-        boundary = self.now_ms = pending.open_at
+        boundary = pending.open_at
+        while boundary - self.now_ms > pending.settings.gap_ms:
+            self.now_ms += pending.settings.gap_ms  # a longer step would be a gap, which voids what it touches
+            self.apply(cmd.Tick())
+        self.now_ms = boundary
         events = self.apply(cmd.Tick())
         return events + self.apply(cmd.Print(boundary, price_cents, boundary, SOURCE, SOURCE, None, ()))
