@@ -1,6 +1,6 @@
 """Runs the measurements and prints one table; `--write` puts it into the README, `--memory` adds a million orders.
 
-Everything runs on the loopback address and ends by itself in about two minutes (with `--memory` five more).
+Everything runs on the loopback address and ends by itself in about five minutes (with `--memory` five more).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from benchmarks import engine, http
+from benchmarks import engine, http, sockets
 from benchmarks.workload import checksum, mix
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -59,6 +59,49 @@ def measure_http(rounds: int, seconds: float) -> list[tuple[str, str, str]]:
     ]
 
 
+def measure_entry(rounds: int, seconds: float) -> list[tuple[str, str, str]]:
+    pairs = sockets.compare_entry(rounds, seconds)
+    ratios = sorted(piped.rate / posted.rate for posted, piped in pairs)
+    posted, piped = (statistics.median(pair[k].rate for pair in pairs) for k in (0, 1))
+    p50, p99 = (statistics.median(getattr(pair[1], name) for pair in pairs) for name in ("p50_ms", "p99_ms"))
+    return [
+        (
+            f"orders over one socket, durable, {sockets.IN_FLIGHT} in flight",
+            f"{piped:,.0f} orders/s",
+            f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        ),
+        (
+            "… as a ratio to `POST /orders` at 64 connections in the same run",
+            f"{statistics.median(ratios):.2f}",
+            f"{ratios[0]:.2f} to {ratios[-1]:.2f} over {len(ratios)} paired rounds; `POST` {posted:,.0f} req/s",
+        ),
+    ]
+
+
+def measure_fan_out(rounds: int, seconds: float) -> list[tuple[str, str, str]]:
+    found = [sockets.fan_out(seconds) for _ in range(rounds)]
+    told = sorted(found, key=lambda one: one.told_p99_ms)[len(found) // 2]
+    cost = sorted(one.watched_p50_ms / one.alone_p50_ms for one in found)
+    alone, watched = (
+        statistics.median(getattr(one, name) for one in found) for name in ("alone_p50_ms", "watched_p50_ms")
+    )
+    tails = [statistics.median(getattr(one, name) for one in found) for name in ("alone_p99_ms", "watched_p99_ms")]
+    return [
+        (
+            f"book told to {told.subscribers} subscribers at {sockets.ORDERS_PER_S} orders/s: stamp to receipt",
+            f"p50 {told.told_p50_ms:.1f}, p99 {told.told_p99_ms:.1f} ms",
+            f"p99 of {len(found)} runs {min(one.told_p99_ms for one in found):.1f} to "
+            f"{max(one.told_p99_ms for one in found):.1f} ms; changes within 20 ms are one message",
+        ),
+        (
+            "… order latency with them, as a ratio to without",
+            f"{statistics.median(cost):.2f}",
+            f"{cost[0]:.2f} to {cost[-1]:.2f}; p50 {watched:.1f} against {alone:.1f} ms, "
+            f"p99 {tails[1]:.1f} against {tails[0]:.1f} ms",
+        ),
+    ]
+
+
 def measure_memory(orders: int) -> list[tuple[str, str, str]]:
     found = http.memory(orders, 100_000)
     # The first tenth fills caches that do not grow any more.
@@ -83,6 +126,8 @@ def main() -> None:
     rows = measure_engine(3 if asked.quick else 11)
     if not asked.engine_only:
         rows += measure_http(2, 2) if asked.quick else measure_http(5, 6)
+        rows += measure_entry(2, 2) if asked.quick else measure_entry(5, 5)
+        rows += measure_fan_out(1, 3) if asked.quick else measure_fan_out(3, 8)
     if asked.memory:
         rows += measure_memory(1_000_000)
     table = render(rows)

@@ -69,9 +69,9 @@ def bare_server() -> contextlib.AbstractContextManager[tuple[int, int]]:
     return process(command, r"running on http://127\.0\.0\.1:(\d+)", {"PYTHONPATH": str(HERE)})
 
 
-def venue_server(data_dir: str) -> contextlib.AbstractContextManager[tuple[int, int]]:
+def venue_server(data_dir: str, settings: dict[str, str] = ROOMY) -> contextlib.AbstractContextManager[tuple[int, int]]:
     command = [str(Path(sys.executable).parent / "raeth"), "serve", "--port", "0", "--data-dir", data_dir, "--no-house"]
-    return process([*command], r"ready http://127\.0\.0\.1:(\d+)", {**ROOMY, "RAETH_LOG_LEVEL": "error"})
+    return process([*command], r"ready http://127\.0\.0\.1:(\d+)", {**settings, "RAETH_LOG_LEVEL": "error"})
 
 
 def sign_up(port: int, count: int) -> list[str]:
