@@ -62,8 +62,8 @@ class Cursor:
 
     __slots__ = ("_count", "_skip", "_whole", "seq")
 
-    def __init__(self) -> None:
-        self.seq = 0
+    def __init__(self, seq: int = 0) -> None:
+        self.seq = seq
         self._count = 0
         self._whole = False
         self._skip = 0
@@ -119,12 +119,12 @@ class Subscription:
 
     __slots__ = ("_last", "_resuming", "channel", "cursor", "resume", "state")
 
-    def __init__(self, channel: str, resume: bool = True) -> None:
+    def __init__(self, channel: str, resume: bool = True, from_seq: int | None = None) -> None:
         self.channel = channel
         self.resume = resume
         """Whether to go on where it stopped, where that can be done."""
         self.state = State.WANTED
-        self.cursor = Cursor() if channel.startswith(PRIVATE) else None
+        self.cursor = Cursor(from_seq or 0) if channel.startswith(PRIVATE) else None
         """Only the private channel can be resumed."""
         self._last = 0
         self._resuming = False

@@ -324,7 +324,7 @@ class LiveVenue(OrderEntry):
         before = self.mirror.positions if self.mirror.synced else None
         self.mirror.snapshot(event.data, event.seq)
         if before is not None and self._listeners:
-            self._in_background(self._recover(before))
+            self._in_background(self._recover(self._missed.count, before))
         return None
 
     def _tell(self, fact: Fact) -> None:
@@ -388,12 +388,14 @@ class LiveVenue(OrderEntry):
             self._last_trades.pop(market_id, None)
             await self.stream.unsubscribe(f"book.{market_id}", f"trades.{market_id}")
 
-    async def _recover(self, before: dict[str, Holding]) -> None:
+    async def _recover(self, count: int, before: dict[str, Holding]) -> None:
         """Tell the fills and settlements that happened without a connection."""
         while True:
             await self.synced()  # else an ended window may still look like a live one
             try:
-                facts = await self._missed.since(before, lambda: self.mirror.positions.keys() | self.markets.keys())
+                facts = await self._missed.since(
+                    count, before, lambda: self.mirror.positions.keys() | self.markets.keys()
+                )
                 break
             except (Disconnected, VenueError):
                 self._check()

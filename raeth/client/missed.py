@@ -24,7 +24,10 @@ class Missed:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._told: dict[str, None] = {}
+        self._told: dict[str, int] = {}
+        """What was told, and as the how manieth."""
+        self.count = 0
+        """How much was told so far."""
 
     async def begin(self) -> None:
         """What happened before now is no news."""
@@ -42,17 +45,21 @@ class Missed:
     def _remember(self, name: str) -> bool:
         if name in self._told:
             return False
-        self._told[name] = None
+        self.count += 1
+        self._told[name] = self.count
         if len(self._told) > REMEMBERED:
             del self._told[next(iter(self._told))]
         return True
 
-    async def since(self, before: Mapping[str, Holding], live: Callable[[], AbstractSet[str]]) -> list[Fill | Settled]:
-        """What is not known yet, oldest first, when the positions were last known to be `before`. `live` are the ids of
-        markets that have not ended. Raises Disconnected or VenueError."""
+    async def since(
+        self, count: int, before: Mapping[str, Holding], live: Callable[[], AbstractSet[str]]
+    ) -> list[Fill | Settled]:
+        """What happened since the connection was lost, oldest first: `count` facts had been told, and the positions
+        were `before`, then. `live` are the ids of markets that have not ended. Some of it may have been told since. Raises
+        Disconnected or VenueError."""
         fills: list[Fill] = []
         async for fill in self._client.iter_fills():
-            if fill.trade_id in self._told:
+            if self._told.get(fill.trade_id, count + 1) <= count:
                 break
             fills.append(fill)
         fills.reverse()

@@ -235,10 +235,11 @@ class Stream(OrderEntry):
 
     # ---- subscriptions ----
 
-    async def subscribe(self, *channels: str, resume: bool = True) -> None:
+    async def subscribe(self, *channels: str, resume: bool = True, from_seq: int | None = None) -> None:
         """Subscribe, for as long as the stream lives, and wait until the venue has granted it. Each channel begins with
         a snapshot. After a reconnect the private channel goes on where it stopped, unless `resume` is false: then it
-        begins with a snapshot too, like all others.
+        begins with a snapshot too, like all others. With `from_seq`, for one private channel, it begins with what
+        happened at that journal sequence number, and all since, instead of a snapshot.
 
         Raises VenueError (UNSUPPORTED_CHANNEL, UNKNOWN_MARKET, UNAUTHENTICATED, …), or Disconnected when the venue
         cannot be reached within the client's patience; then the channels are not subscribed to."""
@@ -246,9 +247,13 @@ class Stream(OrderEntry):
         new = [name for name in dict.fromkeys(channels) if name not in self._subscriptions]
         if len(self._subscriptions) + len(new) > MAX_SUBSCRIPTIONS:
             raise ValueError(f"at most {MAX_SUBSCRIPTIONS} subscriptions a stream")
+        if from_seq is not None and (len(channels) != 1 or not channels[0].startswith(PRIVATE) or from_seq < 1):
+            raise ValueError("from_seq goes with one private channel, and is 1 or more")
         loop = asyncio.get_running_loop()
         for name in new:
-            self._subscriptions[name] = Subscription(name, resume)
+            self._subscriptions[name] = Subscription(name, resume, from_seq)
+            if from_seq is not None:
+                self._delivered[name] = Cursor(from_seq)
             self._granted[name] = loop.create_future()
         self._update_freshness()
         self._wake.set()
