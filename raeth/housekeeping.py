@@ -14,7 +14,7 @@ import structlog
 
 from raeth.api.credentials import NewKey, digest_of, new_key
 from raeth.api.venue import Venue
-from raeth.client import ClientError
+from raeth.client import AsyncClient, ClientError
 from raeth.engine import commands as cmd
 from raeth.engine.types import READ, TRADE, KeySpec
 from raeth.errors import Code, RaethError
@@ -70,15 +70,9 @@ async def keep(venue: Venue, url: str) -> None:
 
 async def _work(venue: Venue, url: str) -> None:
     credentials = await admit(venue, _address_of(url))
-    house = House(
-        venue.settings.house,
-        url,
-        credentials.api_key,
-        granted_cents=credentials.put_in_cents,
-        speed=venue.clock.speed,
-    )
+    house = House(venue.settings.house, granted_cents=credentials.put_in_cents, speed=venue.clock.speed)
     venue.house = house
-    await house.run()
+    await house.run(url, credentials.api_key)
 
 
 async def _clear(venue: Venue, url: str) -> None:
@@ -87,7 +81,8 @@ async def _clear(venue: Venue, url: str) -> None:
     if agent is None or not any(position.orders for position in agent.positions.values()):
         return
     credentials = await admit(venue, _address_of(url))
-    await pull(url, credentials.api_key)
+    async with AsyncClient(url, credentials.api_key) as client:
+        await pull(client)
     await _revoke_keys(venue, credentials.agent)
 
 

@@ -137,12 +137,8 @@ class House:
     `granted_cents` is all the cash it was ever given, `speed` venue seconds per real second.
     """
 
-    def __init__(
-        self, settings: HouseSettings, url: str, api_key: str, *, granted_cents: int, speed: float = 1.0
-    ) -> None:
+    def __init__(self, settings: HouseSettings, *, granted_cents: int, speed: float = 1.0) -> None:
         self._policy = HousePolicy(settings, granted_cents=granted_cents, speed=speed)
-        self._url = url
-        self._api_key = api_key
         self._speed = speed
         self._trouble: Why | None = None
         self._market: str | None = None
@@ -152,19 +148,18 @@ class House:
         """What it is doing, as of its last look at the venue."""
         return self._policy.state if self._trouble is None else State(self._trouble, self._market)
 
-    async def run(self) -> None:
-        """Quote until cancelled, or until its key is revoked."""
+    async def run(self, url: str, api_key: str) -> None:
+        """Quote on the venue at `url` until cancelled, or until the key is revoked."""
         wake_s = self._policy.wake_every_ms / self._speed / 1_000
-        quiet_ms = max(GAP_MS, 4 * self._policy.wake_every_ms)
-        async with AsyncClient(self._url, self._api_key, timeout_s=TIMEOUT_S, patience_s=0) as client:
-            eyes = Polling(client, quiet_ms)
+        async with AsyncClient(url, api_key, timeout_s=TIMEOUT_S, patience_s=0) as client:
+            eyes = Polling(client, max(GAP_MS, 4 * self._policy.wake_every_ms))
             while self._trouble != "NO_KEY":
                 began = time.monotonic()
-                pause_s = await self._step(client, eyes)
+                pause_s = await self.step(client, eyes)
                 await asyncio.sleep(max(pause_s, wake_s - (time.monotonic() - began), 0))
 
-    async def _step(self, client: AsyncClient, eyes: Eyes) -> float:
-        """One look and what follows from it. Real seconds to wait at least before the next."""
+    async def step(self, client: AsyncClient, eyes: Eyes) -> float:
+        """One look and what follows from it. Real seconds to wait at least before the next; raises nothing."""
         try:
             view = await eyes.look()
             if view is None:
@@ -207,8 +202,7 @@ class House:
         return pause_s
 
 
-async def pull(url: str, api_key: str) -> None:
+async def pull(client: AsyncClient) -> None:
     """Take away what an earlier house has resting in the open market. Raises ClientError."""
-    async with AsyncClient(url, api_key, timeout_s=TIMEOUT_S) as client:
-        for market in (await client.markets("OPEN")).items:
-            await client.put_quotes(market, QUOTE_ID)
+    for market in (await client.markets("OPEN")).items:
+        await client.put_quotes(market, QUOTE_ID)
