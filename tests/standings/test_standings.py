@@ -178,18 +178,17 @@ class Ring:
         self.venue.print(close, strike.price_cents + (1 if yes else -1))
         self.index(strike.price_cents + (1 if yes else -1))
 
-    def ranked(self) -> list[int]:
-        """What counts of everybody's result, by number."""
-        from raeth.engine.exchange import apply, new_state
-
+    def column(self, name: str) -> list[int]:
+        """A column of everybody's standing, by number."""
         state = new_state()
-        journal = [
-            (seq, ts, command, apply(state, command, seq, ts))
-            for seq, (ts, command) in enumerate(self.venue.journal, 1)
-        ]
-        with tables_of(journal) as db:
+        commands = enumerate(self.venue.journal, 1)
+        with tables_of([(seq, ts, command, apply(state, command, seq, ts)) for seq, (ts, command) in commands]) as db:
             rows = standings(db)
-            return [rows[self.venue.agent(agent).account.id]["ranked_cents"] for agent in self.agents]
+            return [rows[self.venue.agent(agent).account.id][name] for agent in self.agents]
+
+    def ranked(self) -> list[int]:
+        """What counts of everybody's result."""
+        return self.column("ranked_cents")
 
 
 @settings(max_examples=30, deadline=None)
@@ -271,10 +270,8 @@ def test_drawdown_is_the_deepest_fall_from_a_peak() -> None:
     for price, yes in ((50, True), (50, False), (50, False), (50, True)):
         ring.trade(0, 1, price, 10)
         ring.settle(yes)
-    assert [ring.column(name)[0] for name in ("pnl_cents", "peak_cents", "drawdown_cents", "hits", "windows")] == [
-        *(0, 500, 1_000),
-        *(2, 4),
-    ]
+    names = ("pnl_cents", "peak_cents", "drawdown_cents", "hits", "windows")
+    assert [ring.column(name)[0] for name in names] == [0, 500, 1_000, 2, 4]
 
 
 # ---- fair ----
