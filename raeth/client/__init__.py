@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from raeth.client.errors import Stale as Stale
     from raeth.client.errors import Uncertain as Uncertain
     from raeth.client.errors import VenueError as VenueError
+    from raeth.client.live import LiveVenue as LiveVenue
     from raeth.client.models import Book as Book
     from raeth.client.models import Market as Market
     from raeth.client.models import Order as Order
     from raeth.client.orders import NewOrder as NewOrder
     from raeth.client.owner import AsyncOwner as AsyncOwner
+    from raeth.client.stream import Stream as Stream
     from raeth.client.sync import Client as Client
     from raeth.client.sync import Owner as Owner
 
@@ -36,6 +38,7 @@ _HOMES = {
     "Client": "sync",
     "ClientError": "errors",
     "Disconnected": "errors",
+    "LiveVenue": "live",
     "Market": "models",
     "NewOrder": "orders",
     "NoOpenMarket": "errors",
@@ -43,6 +46,7 @@ _HOMES = {
     "OrderRejected": "errors",
     "Owner": "sync",
     "Stale": "errors",
+    "Stream": "stream",
     "Uncertain": "errors",
     "VenueError": "errors",
 }

@@ -44,6 +44,8 @@ from raeth.client.venue_clock import VenueClock
 if TYPE_CHECKING:
     import httpx2
 
+    from raeth.client.stream import Stream
+
 T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -294,6 +296,15 @@ class AsyncClient(OrderEntry):
         if market is not None:
             body["scope"] = market_id(market)
         return await self._ask(Deadman, Request("POST", "/deadman", body), lambda: self.deadman(timeout_ms, market))
+
+    def stream(self, **options: Any) -> Stream:
+        """A socket to the venue: channels, and order entry over it. `async with client.stream() as stream: …`.
+
+        `options` are those of `raeth.client.stream.Stream`. It lives on after `aclose()`; close both.
+        """
+        from raeth.client.stream import Stream
+
+        return Stream(self, **options)
 
 
 PAGE = 250
