@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raeth.client.strategy import Action, Outcome, Place, Side, StrategyBase, View
+from raeth.client.strategy import Action, Outcome, Place, Resolution, Side, StrategyBase, View
 from raeth.examples.fair_value import FairValue
 
 
@@ -28,6 +28,7 @@ class FairAgent(StrategyBase):
         self.max_position = max_position
         self.quiet_ms = quiet_ms
         self._fair = FairValue()
+        self._size = max_qty
         self._pause_ms = 0
         self._resume_ms = 0
 
@@ -51,12 +52,15 @@ class FairAgent(StrategyBase):
         return view.limits.taker_rate_bps * price * (100 - price) / 1_000_000 + self.edge_cents
 
     def _take(self, side: Side, price: int, offered: int, room: int) -> Sequence[Action]:
-        qty = min(offered, self.max_qty, room)
+        qty = min(offered, self._size, room)
         return [Place(side, qty, price, tif="IOC")] if qty > 0 else ()
 
     def told(self, outcome: Outcome) -> None:
-        if outcome.ok:
-            return  # taken, or somebody was faster: the next view shows which
+        # Taken or missed, the next view shows it; a decline comes with the numbers that repair it.
         self._pause_ms = max(self._pause_ms, outcome.details.get("retry_after_ms") or 0)
         if outcome.reason in ("INSUFFICIENT_MARGIN", "POSITION_CAP", "FAT_FINGER"):
-            self.max_qty = max(1, outcome.details.get("max_qty") or self.max_qty // 2)
+            self._size = max(1, outcome.details.get("max_qty") or self._size // 2)
+            self._pause_ms = max(self._pause_ms, 1_000)
+
+    def settled(self, market: str, resolution: Resolution, pnl_cents: int) -> None:
+        self._size = self.max_qty  # cash has come back

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from raeth.client.strategy import Action, Level, Outcome, Quotes, StrategyBase, View
+from raeth.client.strategy import Action, Level, Outcome, Quotes, Resolution, StrategyBase, View
 from raeth.examples.fair_value import FairValue
 from raeth.liquidity.pricing import distance, stale_risk_cents
 
@@ -35,6 +35,7 @@ class MakerAgent(StrategyBase):
         self.skew_cents = skew_cents
         self.quiet_ms = quiet_ms
         self._fair = FairValue()
+        self._size = qty
         self._pause_ms = 0
         self._resume_ms = 0
 
@@ -61,14 +62,18 @@ class MakerAgent(StrategyBase):
         centre = fair - self.skew_cents * view.net_qty / self.max_position
         bid, ask = math.floor(centre - half), math.ceil(centre + half)
         low, high = view.limits.price_min, view.limits.price_max
-        buy = min(self.qty, self.max_position - view.net_qty)
-        sell = min(self.qty, self.max_position + view.net_qty)
+        buy = min(self._size, self.max_position - view.net_qty)
+        sell = min(self._size, self.max_position + view.net_qty)
         bids = ((min(bid, high), buy),) if bid >= low and buy > 0 else ()
         asks = ((max(ask, low), sell),) if ask <= high and sell > 0 else ()
         return bids, asks
 
     def told(self, outcome: Outcome) -> None:
-        # A level that would have crossed, or was not affordable, is simply missing: the next view shows it.
+        # A level that would have crossed is simply missing, and the next view shows it.
         self._pause_ms = max(self._pause_ms, outcome.details.get("retry_after_ms") or 0)
-        if outcome.reason == "INSUFFICIENT_MARGIN":
-            self.qty = max(1, outcome.details.get("max_qty") or self.qty // 2)
+        if outcome.reason in ("INSUFFICIENT_MARGIN", "POSITION_CAP"):
+            self._size = max(1, outcome.details.get("max_qty") or self._size // 2)
+            self._pause_ms = max(self._pause_ms, 1_000)
+
+    def settled(self, market: str, resolution: Resolution, pnl_cents: int) -> None:
+        self._size = self.qty  # cash has come back

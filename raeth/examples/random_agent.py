@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from raeth.client.strategy import Action, CancelAll, Outcome, Place, Side, StrategyBase, View
+from raeth.client.strategy import Action, CancelAll, Outcome, Place, Resolution, Side, StrategyBase, View
 
 
 class RandomAgent(StrategyBase):
@@ -22,6 +22,7 @@ class RandomAgent(StrategyBase):
         self.max_qty = max_qty
         self.quiet_ms = quiet_ms
         self._random = random.Random(f"random-agent/{seed}")
+        self._size = max_qty
         self._pause_ms = 0
         self._resume_ms = 0
 
@@ -37,7 +38,7 @@ class RandomAgent(StrategyBase):
             return ()
         side: Side = "BUY" if self._random.random() < 0.5 else "SELL"
         net = view.net_qty if side == "BUY" else -view.net_qty
-        room = min(self.max_qty, self.max_position - net)
+        room = min(self._size, self.max_position - net, view.free_cash_cents // 102)  # 102: what one can cost at most
         if room < 1:
             return ()
         actions: list[Action] = [CancelAll()] if view.orders else []  # so what rests never adds to the risk
@@ -53,9 +54,11 @@ class RandomAgent(StrategyBase):
         return min(max(price, view.limits.price_min), view.limits.price_max)
 
     def told(self, outcome: Outcome) -> None:
-        if outcome.ok:
-            return
         # A decline comes with the numbers that repair it.
         self._pause_ms = max(self._pause_ms, outcome.details.get("retry_after_ms") or 0)
         if outcome.reason in ("INSUFFICIENT_MARGIN", "POSITION_CAP", "FAT_FINGER"):
-            self.max_qty = max(1, outcome.details.get("max_qty") or self.max_qty // 2)
+            self._size = max(1, outcome.details.get("max_qty") or self._size // 2)
+            self._pause_ms = max(self._pause_ms, 1_000)
+
+    def settled(self, market: str, resolution: Resolution, pnl_cents: int) -> None:
+        self._size = self.max_qty  # cash has come back
