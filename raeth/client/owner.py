@@ -47,6 +47,9 @@ class Session(Model, frozen=True, kw_only=True):
     session_token: str
     expires_at: str
 
+    def __repr__(self) -> str:
+        return f"Session(account_id={self.account_id!r}, session_token='…')"
+
 
 class Agent(Model, frozen=True, kw_only=True):
     """One agent of the account."""
@@ -89,9 +92,12 @@ class Key(Model, frozen=True, kw_only=True):
 
 
 class NewKey(Key, frozen=True, kw_only=True):
-    """A key that was just issued; `api_key` is shown this once."""
+    """A key that was just issued; `api_key` is shown this once. Its text is kept out of `repr`."""
 
     api_key: str
+
+    def __repr__(self) -> str:
+        return f"NewKey(name={self.name!r}, key_id={self.key_id!r}, api_key='…')"
 
 
 class TransferDone(Model, frozen=True, kw_only=True):
