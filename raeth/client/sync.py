@@ -132,8 +132,7 @@ class Client(_Blocking[AsyncClient]):
     """One agent on one venue, blocking. Arguments are those of AsyncClient. Close it, or use it in a `with`."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None, **options: Any) -> None:
-        loop = _Loop()
-        super().__init__(_made(loop, lambda: AsyncClient(url, api_key, **options)), loop)
+        super().__init__(AsyncClient(url, api_key, **options), _Loop())
 
     @classmethod
     def signup(cls, url: str | None, email: str, agent_name: str, password: str | None = None, **options: Any) -> Self:
@@ -214,8 +213,7 @@ class Owner(_Blocking[AsyncOwner]):
     """One account on one venue, blocking. Get one with `Owner.login`."""
 
     def __init__(self, url: str | None, session_token: str | None, **options: Any) -> None:
-        loop = _Loop()
-        super().__init__(_made(loop, lambda: AsyncOwner(url, session_token, **options)), loop)
+        super().__init__(AsyncOwner(url, session_token, **options), _Loop())
 
     @classmethod
     def login(cls, url: str | None, email: str, password: str, **options: Any) -> Self:
@@ -254,13 +252,6 @@ def _begun(loop: _Loop, making: Coroutine[Any, Any, A]) -> A:
     except BaseException:
         loop.close(_nothing)
         raise
-
-
-def _made(loop: _Loop, make: Callable[[], A]) -> A:
-    async def making() -> A:
-        return make()
-
-    return _begun(loop, making())
 
 
 async def _nothing() -> None:
