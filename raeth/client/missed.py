@@ -54,9 +54,9 @@ class Missed:
     async def since(
         self, count: int, before: Mapping[str, Holding], live: Callable[[], AbstractSet[str]]
     ) -> list[Fill | Settled]:
-        """What happened since the connection was lost, oldest first: `count` facts had been told, and the positions
-        were `before`, then. `live` are the ids of markets that have not ended. Some of it may have been told since. Raises
-        Disconnected or VenueError."""
+        """What happened since the connection was lost, oldest first. By then `count` facts had been told, and the
+        positions were `before`. `live` are the ids of markets that have not ended. Some of it may have been told since.
+        Raises Disconnected or VenueError."""
         fills: list[Fill] = []
         async for fill in self._client.iter_fills():
             if self._told.get(fill.trade_id, count + 1) <= count:

@@ -26,18 +26,15 @@ import msgspec
 from raeth.client.channels import MAX_SUBSCRIPTIONS, PRIVATE, Cursor, Event, Message, State, Subscription, Verdict
 from raeth.client.entry import OrderEntry
 from raeth.client.errors import ClientError, Disconnected, VenueError
-from raeth.client.link import MAX_FRAME_OUT, SILENCE_S, Link, Pauses, error_of
+from raeth.client.link import SILENCE_S, Link, Pauses, error_of
+from raeth.client.over_socket import SocketTransport
 from raeth.client.retry import Lost
-from raeth.client.transport import Answer, Request, Transport
 
 if TYPE_CHECKING:
     from raeth.client.client import AsyncClient
 
 BUFFER_EVENTS = 10_000
 """Events kept for a consumer that is slower than the venue; what comes then is left out, and subscribed to anew."""
-
-IN_FLIGHT = 512
-"""Requests that may wait for their answers at once; further ones wait for their turn."""
 
 REPLY_S = 10.0
 """A control message without an answer for this long: the connection is of no use."""
@@ -66,55 +63,6 @@ class _Waiting(NamedTuple):
     granted: Callable[[], None] | None
 
 
-class SocketTransport(Transport):
-    """Order entry over a stream, as the requests it stands for; whatever has no message of its own goes over HTTP."""
-
-    def __init__(self, stream: Stream, http: Transport) -> None:
-        # Not super().__init__(): the connections are those of the stream and of `http`, who also close them.
-        self._stream = stream
-        self._via_http = http
-        self.url = http.url
-        self.timeout_s = http.timeout_s
-        self._turns = asyncio.Semaphore(IN_FLIGHT)
-
-    async def aclose(self) -> None:
-        """Nothing of its own is open."""
-
-    async def attempt(self, request: Request, timeout_s: float) -> Answer:
-        """Send once. Raises VenueError or Lost; a whole attempt takes `timeout_s` real seconds at most."""
-        message = as_message(request)
-        if message is None or len(msgspec.json.encode(message)) > MAX_FRAME_OUT - 64:
-            return await self._via_http.attempt(request, timeout_s)
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Lost(f"{IN_FLIGHT} requests are still without an answer", sent=False) from None
-        try:
-            op, params = message
-            reply = await self._stream._exchange(op, timeout_s - (time.monotonic() - began), params=params)
-        finally:
-            self._turns.release()
-        return Answer(200, {}, msgspec.json.encode(reply.data))
-
-
-def as_message(request: Request) -> tuple[str, dict[str, Any]] | None:
-    """The `op` and `params` that a request is over the socket, None if it has none."""
-    method, path, body, _params = request
-    known = {("POST", "/orders"): "submit_order", ("PUT", "/quotes"): "put_quotes"}
-    if (method, path) in known:
-        return known[method, path], body
-    if (method, path) == ("POST", "/orders/cancel"):
-        return ("cancel_all", body) if "order_ids" not in body else None
-    parent, _, order_id = path.rpartition("/")
-    if parent == "/orders" and method == "DELETE":
-        return "cancel_order", {"order_id": order_id}
-    if parent == "/orders" and method == "PATCH":
-        return "amend_order", {"order_id": order_id, **body}
-    return None
-
-
 class Stream(OrderEntry):
     """One socket of `client` to its venue, with all the methods of order entry.
 
@@ -133,7 +81,7 @@ class Stream(OrderEntry):
         silence_s: float = SILENCE_S,
         pauses: Pauses | None = None,
     ) -> None:
-        transport = SocketTransport(self, client._transport)
+        transport = SocketTransport(self._exchange, client._transport)
         super().__init__(transport, client.patience_s, client.raise_on_reject, client._ids, client._clock)
         self._api_key = client.api_key
         self._by_message = cancel_on_disconnect and self._api_key is not None
