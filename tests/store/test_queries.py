@@ -308,3 +308,17 @@ async def test_no_list_sorts_or_walks_all_of_history(store: Store, index: str) -
         plan = (await connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, values)).all()
     steps = " / ".join(row[3] for row in plan)
     assert index in steps and "SCAN" not in steps and "TEMP B-TREE" not in steps
+
+
+async def test_the_leaderboard_sorts_equal_results_only(store: Store) -> None:
+    sql = (
+        "SELECT * FROM standings WHERE windows > 0 AND house = 0 AND ranked_cents <= ? "
+        "ORDER BY ranked_cents DESC, granted_cents, account LIMIT 51"
+    )
+    async with store._engine.connect() as connection:
+        plan = (await connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, (1,))).all()
+    first, *others = (row[3] for row in plan)
+    assert first.startswith("SEARCH standings USING INDEX ix_standings_rank (ranked_cents<")
+    assert others == ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"]
+    whole = [row._replace(rank=0) for row in (await store.list_standings(limit=250)).items]
+    assert whole and whole == sorted(whole, key=lambda row: (-row.ranked_cents, row.granted_cents, row.account))
