@@ -41,7 +41,7 @@ class Credentials(NamedTuple):
 
     agent: int
     api_key: str
-    put_in_cents: int
+    granted_cents: int
 
 
 async def keep(venue: Venue, url: str) -> None:
@@ -70,7 +70,7 @@ async def keep(venue: Venue, url: str) -> None:
 
 async def _work(venue: Venue, url: str) -> None:
     credentials = await admit(venue, _address_of(url))
-    house = House(venue.settings.house, granted_cents=credentials.put_in_cents, speed=venue.clock.speed)
+    house = House(venue.settings.house, granted_cents=credentials.granted_cents, speed=venue.clock.speed)
     venue.house = house
     await house.run(url, credentials.api_key)
 
@@ -99,8 +99,7 @@ async def admit(venue: Venue, address: str) -> Credentials:
     else:
         await _revoke_keys(venue, agent)
         await _issue(venue, agent, key, spec)
-    await _grant(venue, agent)
-    return Credentials(agent, key.text, await venue.store.put_in_cents(agent))
+    return Credentials(agent, key.text, await _grant(venue, agent))
 
 
 def _digest(venue: Venue) -> str:
@@ -136,13 +135,16 @@ async def _issue(venue: Venue, agent: int, key: NewKey, spec: KeySpec) -> None:
     assert outcome.refused() is None, outcome.refused()
 
 
-async def _grant(venue: Venue, agent: int) -> None:
-    """Once in the life of a journal: what the signup has not brought already."""
-    if await venue.store.has_grant(agent):
-        return
-    missing_cents = venue.settings.house.grant_cents - await venue.store.put_in_cents(agent)
-    if missing_cents > 0:
-        await venue.sequencer.submit(cmd.GrantCash(VENUE, agent, missing_cents, GRANT_REASON))
+async def _grant(venue: Venue, agent: int) -> int:
+    """Once in the life of a journal: what the signup has not brought already. All it was ever given, in cents."""
+    state = await venue.sequencer.settled()
+    account = state.agents[agent].account.id
+    granted_cents = await venue.store.granted_cents(account)
+    missing_cents = venue.settings.house.grant_cents - granted_cents
+    if missing_cents <= 0 or await venue.store.has_grant(agent):
+        return granted_cents
+    await venue.sequencer.submit(cmd.GrantCash(VENUE, agent, missing_cents, GRANT_REASON))
+    return await venue.store.granted_cents(account)
 
 
 def _address_of(url: str) -> str:

@@ -43,7 +43,7 @@ class HouseSettings(BaseModel):
     reaction_ms: int = Field(
         300, ge=1, le=60_000, description="How late the house is taken to notice a move, in the law of stale quotes."
     )
-    risk_pct: int = Field(100, ge=1, le=1_000, description="Share of the stale-quote risk that the half-spread covers.")
+    risk_pct: int = Field(125, ge=1, le=1_000, description="Share of the stale-quote risk that the half-spread covers.")
     skew_cents: int = Field(6, ge=0, le=49, description="How far quotes lean against a position at its limit.")
     max_writes_per_minute: int = Field(
         240, ge=1, le=60_000, description="Most quotes sent in a minute of real time; pulls come on top."

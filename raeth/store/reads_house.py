@@ -11,6 +11,7 @@ from raeth.store.tables import Base
 
 LEDGER: Final = Base.metadata.tables["ledger"]
 FILLS: Final = Base.metadata.tables["fills"]
+STANDINGS: Final = Base.metadata.tables["standings"]
 
 
 class HouseReads(Reader):
@@ -19,12 +20,10 @@ class HouseReads(Reader):
         statement = select(LEDGER.c.seq).where(LEDGER.c.wallet == agent, LEDGER.c.kind == "GRANT")
         return await self._first(statement.order_by(LEDGER.c.seq).limit(1)) is not None
 
-    async def put_in_cents(self, agent: int) -> int:
-        """All cash that came to an agent by other ways than trading, less what it passed on."""
-        total = func.coalesce(func.sum(LEDGER.c.amount_cents), 0)
-        row = await self._first(select(total).where(LEDGER.c.wallet == agent, LEDGER.c.kind != "SETTLEMENT"))
-        assert row is not None
-        return int(row[0])
+    async def granted_cents(self, account: int) -> int:
+        """All cash that came to an account by signup, faucet and grants."""
+        row = await self._first(select(STANDINGS.c.granted_cents).where(STANDINGS.c.account == account))
+        return 0 if row is None else int(row[0])
 
     async def fills_since(self, agent: int, since_ms: int) -> tuple[int, int]:
         """How many of an agent's newest 20 000 fills are not older than that, and their contracts."""

@@ -236,12 +236,12 @@ def test_both_sides_are_quoted_wherever_the_price_is(at_ms: int, away: int, net:
 
 
 def test_an_ordinary_quote_surrounds_the_fair_value() -> None:
-    """30 s to go at the strike: 39.9 · √(0.3 / 30) = 3.99 cents, less 0.44 of rebate."""
+    """30 s to go at the strike: 39.9 · √(0.3 / 30) = 3.99 cents, a quarter more, less 0.44 of rebate."""
     policy = HousePolicy()
     quotes = only(policy.decide(view()))
     assert policy.state.fair_cents == pytest.approx(50)
-    assert policy.state.half_spread_cents == pytest.approx(3.99 - 0.4375, abs=0.01)
-    assert quotes == Quotes("house", ((46, 40), (45, 40), (44, 40)), ((54, 40), (55, 40), (56, 40)))
+    assert policy.state.half_spread_cents == pytest.approx(3.99 * 1.25 - 0.4375, abs=0.01)
+    assert quotes == Quotes("house", ((45, 40), (44, 40), (43, 40)), ((55, 40), (56, 40), (57, 40)))
 
 
 def test_the_rebate_of_section_8() -> None:
@@ -310,7 +310,7 @@ def test_it_stays_out_where_time_runs_too_fast() -> None:
 def test_where_time_runs_fast_the_spread_is_that_of_its_reaction() -> None:
     policy = HousePolicy(speed=30)
     quotes = only(policy.decide(view(reference_age_ms=5_000)))
-    assert policy.state.half_spread_cents == pytest.approx(39.9 * math.sqrt(9 / 30) - 0.4375, abs=0.05)
+    assert policy.state.half_spread_cents == pytest.approx(1.25 * 39.9 * math.sqrt(9 / 30) - 0.4375, abs=0.05)
     assert quotes.bids[0][0] < 29
 
 

@@ -24,14 +24,13 @@ from raeth.sequencer import Sequencer
 router = VenueRouter("market data")
 
 HISTORY_MS: Final = 10_000
-"""How old the sums over history may be: they read many rows."""
+"""How old the sums over fills may be: they read many rows."""
 DAY_MS: Final = 86_400_000
 
 
 class History(NamedTuple):
     agent: int
     at_ms: int
-    granted_cents: int
     fills: int
     qty: int
 
@@ -51,8 +50,11 @@ async def get_liquidity(call: Call) -> dict[str, Any]:
     """Also where it is switched off: then `enabled` is false, and `now.status` is OFF unless quotes still rest."""
     state = await call.settled()
     found = state.names.get(HOUSE)
-    history = None if found is None else await _history(call, found, now_ms(call, state))
-    state = await call.settled()
+    history, granted_cents = None, 0
+    if found is not None:
+        granted_cents = await call.venue.store.granted_cents(state.agents[found].account.id)
+        history = await _history(call, found, now_ms(call, state))
+        state = await call.settled()
     agent = None if found is None else state.agents[found]
     settings = call.venue.settings.house
     return {
@@ -64,19 +66,19 @@ async def get_liquidity(call: Call) -> dict[str, Any]:
         "parameters": settings.model_dump(include=set(HouseParameters.model_fields)),
         "bounds": settings.model_dump(include=set(HouseBounds.model_fields)),
         "now": _now(call, state, agent),
-        "money": None if agent is None or history is None else _money(agent, history.granted_cents),
+        "money": None if agent is None else _money(agent, granted_cents),
         "last_24h": None if history is None else {"fills": history.fills, "qty": history.qty},
         "seq": state.seq,
     }
 
 
 async def _history(call: Call, agent: int, now: int) -> History:
-    """The sums over an agent's history, made anew every ten seconds of venue time."""
+    """The sums over an agent's fills, made anew every ten seconds of venue time."""
     sequencer, store = call.venue.sequencer, call.venue.store
     known = _known.get(sequencer)
     if known is None or known.agent != agent or not 0 <= now - known.at_ms < HISTORY_MS:
         fills, qty = await store.fills_since(agent, now - DAY_MS)
-        known = _known[sequencer] = History(agent, now, await store.put_in_cents(agent), fills, qty)
+        known = _known[sequencer] = History(agent, now, fills, qty)
     return known
 
 
