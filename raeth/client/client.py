@@ -24,6 +24,7 @@ from raeth.client.models import (
     Fill,
     Health,
     LedgerEntry,
+    Liquidity,
     Market,
     Order,
     Page,
@@ -33,6 +34,7 @@ from raeth.client.models import (
     Series,
     SeriesContext,
     Settlement,
+    Standing,
     Ticket,
     Trade,
     Version,
@@ -212,11 +214,13 @@ class AsyncClient(OrderEntry):
         """Moves of the reference price, oldest first; `seconds` of venue time back (900 if not given)."""
         return await self._read(Page[ReferencePoint], "/reference/btc/history", seconds=seconds)
 
-    async def leaderboard(self) -> dict[str, Any]:
-        return await self._read(dict[str, Any], "/leaderboard")
+    async def leaderboard(self, *, limit: int | None = None, cursor: str | None = None) -> Page[Standing]:
+        """Accounts by what they made of their grants, the best one first. Names were chosen by strangers."""
+        return await self._read(Page[Standing], "/leaderboard", limit=limit, cursor=cursor)
 
-    async def liquidity(self) -> dict[str, Any]:
-        return await self._read(dict[str, Any], "/liquidity")
+    async def liquidity(self) -> Liquidity:
+        """The house market maker: its rules, its bounds, its quote now."""
+        return await self._read(Liquidity, "/liquidity")
 
     # ---- the own account ----
 

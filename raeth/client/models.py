@@ -11,42 +11,85 @@ the venue's one total order.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 
-T = TypeVar("T")
+from raeth.client.market_models import (
+    Book,
+    Candle,
+    Fees,
+    Geometry,
+    HouseNow,
+    Level,
+    Liquidity,
+    Market,
+    MarketReference,
+    Print,
+    Reference,
+    ReferencePoint,
+    Risk,
+    Rules,
+    Series,
+    SeriesContext,
+    Settlement,
+    Standing,
+    Trade,
+)
+from raeth.client.values import (
+    Model,
+    Page,
+    Side,
+    epoch_ms,
+)
 
-Side = Literal["BUY", "SELL"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def epoch_ms(iso: str) -> int:
-    """Epoch milliseconds of a time on the wire, exactly."""
-    return (datetime.fromisoformat(iso) - _EPOCH) // timedelta(milliseconds=1)
-
-
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """What all answers share."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The value as plain dictionaries, lists, strings and integers."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
-
-
-class Page(Model, Generic[T], frozen=True, kw_only=True):
-    """One page of a list, newest first unless the method says otherwise; `next_cursor` is None on the last one."""
-
-    items: tuple[T, ...]
-    next_cursor: str | None = None
-    seq: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.items)
-
+__all__ = [
+    "Account",
+    "AgentContext",
+    "AgentLimits",
+    "Book",
+    "Budget",
+    "Cancelled",
+    "Candle",
+    "CodeEntry",
+    "Deadman",
+    "FaucetClaim",
+    "Fees",
+    "Fill",
+    "Geometry",
+    "Health",
+    "HouseNow",
+    "LedgerEntry",
+    "Level",
+    "Liquidity",
+    "Market",
+    "MarketReference",
+    "Model",
+    "NotCancelled",
+    "Order",
+    "OrderFill",
+    "Own",
+    "Page",
+    "Position",
+    "Preview",
+    "PreviewFill",
+    "Print",
+    "Reference",
+    "ReferencePoint",
+    "Repair",
+    "Risk",
+    "Rules",
+    "Series",
+    "SeriesContext",
+    "Settlement",
+    "Side",
+    "Standing",
+    "Ticket",
+    "Trade",
+    "Version",
+    "Volatility",
+    "epoch_ms",
+]
 
 # ---- orders ----
 
@@ -228,233 +271,6 @@ class Deadman(Model, frozen=True, kw_only=True):
 
     armed_until: str | None
     last_action: Any = None
-
-
-# ---- market data ----
-
-
-class Geometry(Model, frozen=True, kw_only=True):
-    price_min: int
-    price_max: int
-    tick: int
-    price_scale: int
-    payout: int
-
-
-class Rules(Model, frozen=True, kw_only=True):
-    tie_rule: str
-    print_rule: str
-    outcome_rule: str | None = None
-    print_max_age_ms: int | None = None
-    print_grace_ms: int | None = None
-    gap_ms: int | None = None
-    window_ms: int | None = None
-
-
-class Risk(Model, frozen=True, kw_only=True):
-    """The bounds of the risk chain in one market."""
-
-    max_order_qty: int
-    max_order_notional_cents: int
-    fat_finger_distance: int
-    fat_finger_multiple: int
-    position_cap: int
-    reference_max_age_ms: int
-    cooldown_rejects: int
-    cooldown_window_ms: int
-    cooldown_ms: int
-    open_orders_per_market: int | None = None
-
-
-class Fees(Model, frozen=True, kw_only=True):
-    """Rates in basis points."""
-
-    taker_rate_bps: int
-    maker_rebate_bps: int
-    formula: str | None = None
-
-
-class MarketReference(Model, frozen=True, kw_only=True):
-    """The two prints that decide the outcome, in US cents for one bitcoin, once they are there."""
-
-    open_price_cents: int | None
-    close_price_cents: int | None
-    source: str
-
-
-class Market(Model, frozen=True, kw_only=True):
-    """One window: will Bitcoin close above where it opened? `status`: PENDING, OPEN, EXPIRED, RESOLVED, VOID."""
-
-    id: str
-    symbol: str
-    series: str
-    kind: str
-    status: str
-    open_at: str
-    close_at: str
-    seconds_to_close: int
-    geometry: Geometry
-    rules: Rules
-    risk: Risk
-    fees: Fees
-    reference: MarketReference
-    resolution: str | None
-    best_bid: int | None
-    best_ask: int | None
-    last_trade_price: int | None
-    mark_price: int | None
-    volume: int
-    open_interest: int | None
-    halted: bool
-    seq: int
-
-    @property
-    def open_at_ms(self) -> int:
-        return epoch_ms(self.open_at)
-
-    @property
-    def close_at_ms(self) -> int:
-        return epoch_ms(self.close_at)
-
-    @property
-    def tradeable(self) -> bool:
-        """Open and not halted."""
-        return self.status == "OPEN" and not self.halted
-
-
-class Level(NamedTuple):
-    """All that rests at one price."""
-
-    price: int
-    qty: int
-    orders: int
-
-
-class Book(Model, frozen=True, kw_only=True):
-    """Resting orders by price, best first."""
-
-    market_id: str
-    seq: int
-    ts: str
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-
-    @property
-    def best_bid(self) -> Level | None:
-        return self.bids[0] if self.bids else None
-
-    @property
-    def best_ask(self) -> Level | None:
-        return self.asks[0] if self.asks else None
-
-
-class Trade(Model, frozen=True, kw_only=True):
-    """A trade as everybody may see it."""
-
-    trade_id: str
-    price: int
-    qty: int
-    taker_side: Side
-    ts: str
-
-    @property
-    def ts_ms(self) -> int:
-        return epoch_ms(self.ts)
-
-
-class Candle(Model, frozen=True, kw_only=True):
-    """The trades of one interval that starts at `ts`."""
-
-    ts: str
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    trades: int
-
-
-class Print(Model, frozen=True, kw_only=True):
-    """The reference price at a boundary, with its evidence in `inputs` (one object a price source)."""
-
-    boundary: str
-    price_cents: int | None
-    source_ts: str | None
-    age_ms: int | None
-    source: str
-    rule: str
-    reason: str | None
-    inputs: tuple[dict[str, Any], ...]
-    seq: int
-    ts: str
-
-
-class Settlement(Model, frozen=True, kw_only=True):
-    """The evidence of an outcome; before it is known, what there is of it."""
-
-    market_id: str
-    symbol: str
-    status: str
-    resolution: str | None
-    reason: str | None
-    tie_rule: str
-    print_rule: str
-    open_print: Print | None
-    close_print: Print | None
-    resolved_at: str | None
-    fees_cents: int | None
-    seq: int
-    outcome_rule: str | None = None
-
-
-class Series(Model, frozen=True, kw_only=True):
-    """A family of windows with one set of rules."""
-
-    slug: str
-    title: str
-    kind: str
-    underlying: str
-    window_ms: int
-    geometry: Geometry
-    rules: Rules
-    risk: Risk
-    fees: Fees
-    seq: int
-
-
-class Reference(Model, frozen=True, kw_only=True):
-    """The Bitcoin reference price, US cents for one bitcoin. `status`: LIVE, STALE, DOWN."""
-
-    status: str
-    price_cents: int | None
-    source_ts: str | None
-    age_ms: int | None
-    source: str
-    synthetic: bool
-    symbol: str | None = None
-    venues: tuple[dict[str, Any], ...] = ()
-
-
-class ReferencePoint(Model, frozen=True, kw_only=True):
-    ts: str
-    price_cents: int
-    source_ts: str
-
-    @property
-    def ts_ms(self) -> int:
-        return epoch_ms(self.ts)
-
-
-class SeriesContext(Model, frozen=True, kw_only=True):
-    """The window before, this one and the next, and the reference price."""
-
-    series: Series
-    previous: Market | None
-    current: Market | None
-    next: Market | None
-    reference: Reference
-    server_time: str
-    seq: int
 
 
 # ---- the own account ----

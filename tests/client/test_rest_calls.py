@@ -332,3 +332,19 @@ def test_models_are_values() -> None:
         models.Repair().max_qty = 3  # type: ignore[misc]
     assert models.epoch_ms("2026-11-20T10:30:00.123Z") == 1_795_170_600_123
     assert msgspec.json.decode(msgspec.json.encode(models.Repair(max_qty=3)), type=models.Repair).max_qty == 3
+
+
+async def test_the_house_and_the_leaderboard_have_their_types(pair: list[Side]) -> None:
+    """Whoever traded a window that settled is on the board; this venue runs without a house."""
+    alice, bobby = (side.client for side in pair)
+    desk = pair[0].desk
+    market = await alice.open_market()
+    await alice.sell(market, 5, 60)
+    await bobby.buy(market, 5, 60)
+    await desk.next_window(9_600_000)
+    first, second = (await alice.leaderboard()).items
+    assert (first.name, first.rank, first.volume_contracts, second.name) == ("bobby", 1, 5, "alice")
+    assert first.pnl_cents > 0 > second.pnl_cents
+    assert [row.name for row in (await alice.leaderboard(limit=1)).items] == ["bobby"]
+    house = await alice.liquidity()
+    assert (house.agent_name, house.ranked, house.now.bid_qty) == ("house", False, 0)
