@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from raeth.commands.bot import bot
+
 if TYPE_CHECKING:
     from raeth.server import Node
 
@@ -343,6 +345,9 @@ def mcp(url: Url = "http://127.0.0.1:8000") -> None:
     from raeth.mcp.stdio import main
 
     raise typer.Exit(main(url))
+
+
+app.command()(bot)
 
 
 @app.command()
