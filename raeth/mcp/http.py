@@ -129,6 +129,10 @@ class Door:
             return
         try:
             body = await self._body(scope, receive)
+            fault = _not_a_request(body)
+            if fault is not None:
+                await _send(send, 400, [_JSON], fault)
+                return
             handle = await self._ready()
             with self._counted(_header(scope, b"authorization")):
                 await handle(scope, _replay(body, receive), send)
@@ -231,6 +235,29 @@ def _base(scope: Scope) -> str:
     host = _header(scope, b"host").decode("latin-1")
     sane = 0 < len(host) <= 255 and all(char.isalnum() or char in ".:-[]" for char in host) and host.isascii()
     return f"{scope.get('scheme', 'http')}://{host}" if sane else ""
+
+
+def _not_a_request(body: bytes) -> bytes | None:
+    """The protocol's error for a body that is no single JSON-RPC request or notification; None for one that is.
+
+    Whatever else a client could send answers a question, and this server asks none.
+    """
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return _rpc_error(-32700, "The body is not JSON.")
+    well_formed = (
+        isinstance(said, dict)
+        and said.get("jsonrpc") == "2.0"
+        and isinstance(said.get("method"), str)
+        and type(said.get("id", 0)) in (int, str)
+        and isinstance(said.get("params", {}), dict)
+    )
+    return None if well_formed else _rpc_error(-32600, "The body is not one JSON-RPC request or notification.")
+
+
+def _rpc_error(code: int, message: str) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}).encode()
 
 
 def _replay(body: bytes, receive: Receive) -> Any:
