@@ -8,7 +8,7 @@ sockets, time, or what the data mean.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -51,6 +51,15 @@ class Event(msgspec.Struct, frozen=True):
     """Journal sequence number: the state of the venue this belongs to."""
     ts: str
     data: Any
+
+
+class Sink(Protocol):
+    """Takes events the moment they come, instead of a buffer that is iterated over. Neither may wait or raise."""
+
+    def take(self, event: Event) -> None: ...
+
+    def freshness(self, fresh: bool) -> None:
+        """What was taken is complete now, or no longer."""
 
 
 class Cursor:

@@ -26,12 +26,12 @@ import msgspec
 
 from raeth.client.book import LocalBook
 from raeth.client.channels import Event
-from raeth.client.entry import OrderEntry
 from raeth.client.errors import ClientError, Disconnected, Stale, VenueError
 from raeth.client.mirror import Fact, Holding, Mirror
 from raeth.client.missed import Missed
 from raeth.client.models import Market, Order, Reference, epoch_ms
 from raeth.client.orders import Levels, MarketRef
+from raeth.client.over_socket import SocketOrderEntry
 from raeth.client.reckoning import HISTORY_MS, LiveReference, Reckoning
 from raeth.client.stream import Stream
 
@@ -46,7 +46,7 @@ QUOTES_REMEMBERED = 10_000
 TRY_AGAIN_S = 1.0
 
 
-class LiveVenue(OrderEntry):
+class LiveVenue(SocketOrderEntry):
     """An agent's view of the venue, kept by one stream, with the methods of order entry over that stream.
 
     Without a key only what is public is kept. `options` are those of `Stream`. Use it as an async context manager.
@@ -219,7 +219,7 @@ class LiveVenue(OrderEntry):
         ended the stream."""
         seen = self._seen_version if since is None else since
         while self.version <= seen:
-            self._check()
+            self.check_stream()
             self._bell.clear()
             await self._bell.wait()
         if since is None:
@@ -232,7 +232,7 @@ class LiveVenue(OrderEntry):
         try:
             async with asyncio.timeout(timeout_s):
                 while not self.fresh:
-                    self._check()
+                    self.check_stream()
                     version = await self.changed(version)
         except TimeoutError:
             raise Stale(f"not current within {timeout_s:g} s: {self.stream.why}") from None
@@ -244,7 +244,7 @@ class LiveVenue(OrderEntry):
         try:
             async with asyncio.timeout(timeout_s):
                 while self.mirror.seq < seq:
-                    self._check()
+                    self.check_stream()
                     version = await self.changed(version)
         except TimeoutError:
             raise Stale(f"own events up to {seq} did not come within {timeout_s:g} s") from None
@@ -254,9 +254,9 @@ class LiveVenue(OrderEntry):
         exactly once, also those of a time without a connection; orders only as they come."""
         self._listeners.append(listener)
 
-    def _check(self) -> None:
-        if self.stream.failure is not None:
-            raise self.stream.failure
+    def check_stream(self) -> None:
+        """Raises what ended the stream, or Disconnected when it was never opened."""
+        self.stream.check_stream()
 
     def _ring(self) -> None:
         self.version += 1
@@ -371,7 +371,7 @@ class LiveVenue(OrderEntry):
                         self._books[market_id] = LocalBook(market_id)
                         await self.stream.subscribe(f"book.{market_id}", f"trades.{market_id}")
             except (Disconnected, VenueError):
-                self._check()
+                self.check_stream()
                 for market_id in wanted:
                     if f"book.{market_id}" not in self.stream.channels:
                         self._books.pop(market_id, None)
@@ -398,7 +398,7 @@ class LiveVenue(OrderEntry):
                 )
                 break
             except (Disconnected, VenueError):
-                self._check()
+                self.check_stream()
                 await asyncio.sleep(TRY_AGAIN_S)
         for fact in facts:
             if self._missed.is_news(fact):

@@ -13,7 +13,10 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from raeth.client.calls import Call
 from raeth.client.channels import Message
+from raeth.client.entry import OrderEntry
+from raeth.client.errors import ClientError, VenueError
 from raeth.client.link import MAX_FRAME_OUT
 from raeth.client.retry import Lost
 from raeth.client.transport import Answer, Request, Transport
@@ -65,9 +68,27 @@ class SocketTransport(Transport):
         op, params = message
         try:
             reply = await self._exchange(op, timeout_s - (time.monotonic() - began), params=params)
+        except (VenueError, Lost):
+            raise
+        except ClientError:  # the stream has ended, and what was sent over it before is still to be found out
+            return await self._over_http.attempt(request, timeout_s)
         finally:
             self._turns.release()
         return Answer(200, {}, msgspec.json.encode(reply.data))
+
+
+class SocketOrderEntry(OrderEntry):
+    """Order entry that begins nothing new once its stream has ended, but still finds out what became of the rest."""
+
+    def check_stream(self) -> None:
+        """Raises what ended the stream."""
+        raise NotImplementedError
+
+    def _call(self, request: Request, patience_s: float | None = None) -> Call:
+        # Reads, and calls with a patience of their own, serve to find out what became of an earlier request.
+        if patience_s is None and request.method != "GET":
+            self.check_stream()
+        return super()._call(request, patience_s)
 
 
 def as_message(request: Request) -> tuple[str, dict[str, Any]] | None:

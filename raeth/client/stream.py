@@ -19,16 +19,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
-from raeth.client.channels import MAX_SUBSCRIPTIONS, PRIVATE, Cursor, Event, Message, State, Subscription, Verdict
-from raeth.client.entry import OrderEntry
+from raeth.client.channels import MAX_SUBSCRIPTIONS, PRIVATE, Cursor, Event, Message, Sink, State, Subscription, Verdict
 from raeth.client.errors import ClientError, Disconnected, VenueError
 from raeth.client.link import SILENCE_S, Link, Pauses, error_of
-from raeth.client.over_socket import SocketTransport
-from raeth.client.retry import Lost
+from raeth.client.over_socket import SocketOrderEntry, SocketTransport
+from raeth.client.retry import Lost, Patience
 
 if TYPE_CHECKING:
     from raeth.client.client import AsyncClient
@@ -47,23 +46,14 @@ _BEFORE_READY = frozenset({"authenticate", "subscribe", "unsubscribe"})
 PASSING = frozenset({"RATE_LIMITED", "SERVICE_DEGRADED", "INTERNAL_ERROR"})
 
 
-class Sink(Protocol):
-    """Takes events the moment they come, instead of a buffer that is iterated over. Neither may wait or raise."""
-
-    def take(self, event: Event) -> None: ...
-
-    def freshness(self, fresh: bool) -> None:
-        """What was taken is complete now, or no longer."""
-
-
 class _Waiting(NamedTuple):
-    """A request on its way. `granted` is called the moment an ack is heard, before any event that follows it."""
+    """A request on its way. `granted` is called the moment an ack is heard, before any event after it."""
 
     answer: asyncio.Future[Message]
     granted: Callable[[], None] | None
 
 
-class Stream(OrderEntry):
+class Stream(SocketOrderEntry):
     """One socket of `client` to its venue, with all the methods of order entry.
 
     `cancel_on_disconnect` ties the agent's resting orders to the connection: the venue cancels them when it ends
@@ -104,11 +94,10 @@ class Stream(OrderEntry):
         self._keeper: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
         self._failure: ClientError | None = None
+        self._closed = False
         self._fresh = False
         self.seq = 0
         """The newest journal sequence number heard of."""
-        self.heartbeat: Message | None = None
-        """The last one; `ts` is venue time."""
         self.gaps = 0
         """How often something was missing in a channel."""
         self.overflows = 0
@@ -141,11 +130,13 @@ class Stream(OrderEntry):
 
     async def aclose(self) -> None:
         """End the connection. What is still without an answer raises. Idempotent."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
-            await asyncio.wait([running])
-        self.failed(Disconnected("the stream was closed"))
+        self._closed = True
+        if self._failure is None:
+            self._failure = Disconnected("the stream was closed")
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        self.failed(self._failure)
 
     @property
     def connects(self) -> int:
@@ -191,7 +182,7 @@ class Stream(OrderEntry):
 
         Raises VenueError (UNSUPPORTED_CHANNEL, UNKNOWN_MARKET, UNAUTHENTICATED, …), or Disconnected when the venue
         cannot be reached within the client's patience; then the channels are not subscribed to."""
-        self._check()
+        self.check_stream()
         new = [name for name in dict.fromkeys(channels) if name not in self._subscriptions]
         if len(self._subscriptions) + len(new) > MAX_SUBSCRIPTIONS:
             raise ValueError(f"at most {MAX_SUBSCRIPTIONS} subscriptions a stream")
@@ -240,11 +231,14 @@ class Stream(OrderEntry):
 
     async def ping(self) -> tuple[str, int]:
         """The venue's time and the newest `seq` it has told. Raises Disconnected, VenueError."""
-        try:
-            reply = await self._exchange("ping", REPLY_S)
-        except Lost as lost:
-            raise Disconnected(str(lost)) from None
-        return reply.data["ts"], reply.data["seq"]
+        patience = Patience(self.patience_s)
+        while True:
+            try:
+                reply = await self._exchange("ping", patience.left_s)
+                return reply.data["ts"], reply.data["seq"]
+            except Lost as lost:
+                if patience.left_s <= 0:
+                    raise Disconnected(str(lost)) from None
 
     # ---- events ----
 
@@ -258,7 +252,7 @@ class Stream(OrderEntry):
                 self._overflowed = False
                 self._wake.set()
             if self._failure is not None:
-                if self._running is None:
+                if self._closed:
                     raise StopAsyncIteration
                 raise self._failure
             self._arrived.clear()
@@ -307,8 +301,6 @@ class Stream(OrderEntry):
             self.seq = message.seq
         if message.channel is not None:
             self._heard_event(message, message.channel)
-        elif message.type == "heartbeat":
-            self.heartbeat = message
         elif message.request_id is not None:
             self._heard_reply(message, message.request_id)
 
@@ -320,7 +312,7 @@ class Stream(OrderEntry):
         for subscription in self._subscriptions.values():
             subscription.lost()
         self._fail_requests(Lost(self._link.why, sent=True))
-        self._update_freshness()
+        self._tell_freshness()
 
     def failed(self, error: ClientError) -> None:
         if self._failure is None:
@@ -330,9 +322,7 @@ class Stream(OrderEntry):
         for granted in self._granted.values():
             _fail(granted, self._failure)
         self._arrived.set()
-        self._update_freshness()
-        if self._sink is not None:
-            self._sink.freshness(False)
+        self._tell_freshness()
 
     def _fail_requests(self, error: ClientError) -> None:
         requests, self._requests = self._requests, {}
@@ -353,7 +343,7 @@ class Stream(OrderEntry):
             self._update_freshness()
 
     def _missed(self) -> None:
-        self._update_freshness()
+        self._tell_freshness()
         self._wake.set()
 
     def _heard_reply(self, message: Message, request_id: str) -> None:
@@ -373,16 +363,20 @@ class Stream(OrderEntry):
             and not self._overflowed
             and all(subscription.synced for subscription in self._subscriptions.values())
         )
+        if fresh is not self._fresh:
+            self._tell_freshness(fresh)
+
+    def _tell_freshness(self, fresh: bool = False) -> None:
+        self._fresh = fresh
         if fresh:
             self._link.settled()
-        if fresh is not self._fresh:
-            self._fresh = fresh
-            if self._sink is not None:
-                self._sink.freshness(fresh)
+        if self._sink is not None:
+            self._sink.freshness(fresh)
 
     # ---- asking ----
 
-    def _check(self) -> None:
+    def check_stream(self) -> None:
+        """Raises what ended the stream, or Disconnected when it was never opened."""
         if self._failure is not None:
             raise self._failure
         if self._running is None:
@@ -392,7 +386,7 @@ class Stream(OrderEntry):
         self, op: str, within_s: float, *, granted: Callable[[], None] | None = None, **fields: Any
     ) -> Message:
         """One request and its reply, on one connection. Raises VenueError, Lost, or what made the stream give up."""
-        self._check()
+        self.check_stream()
         number = f"r{next(self._numbers)}"
         frame = msgspec.json.encode({"op": op, "request_id": number, **fields})
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -417,7 +411,7 @@ class Stream(OrderEntry):
         while not (self._link.is_open and self._authenticated.is_set()):
             await self._link.wait_open()
             await self._authenticated.wait()
-        self._check()
+        self.check_stream()
 
     async def _keep(self) -> None:
         """Make the present connection the agent's, and subscribe to what is wanted, again and again."""
