@@ -296,6 +296,8 @@ class Pricer:
     def feed(self, ts: int, *events: ev.Event) -> None:
         self.seq += 1
         self.projector.add(self.seq, ts, cmd.Tick(), events)
+
+    def write(self) -> None:
         for sql, rows in self.projector.take():
             self.db.executemany(sql, rows)
 
@@ -307,7 +309,8 @@ class Pricer:
         self.feed(ts, ev.IndexMoved(price_cents, ts, "test", ts))
 
     def newest(self) -> tuple[int | None, int]:
-        """Fair, and the variance behind it."""
+        """Fair, and the variance behind it, after everything that was fed."""
+        self.write()
         fair, variance = self.db.execute("SELECT fair, variance FROM fair_values ORDER BY seq DESC LIMIT 1").fetchone()
         assert (fair is None or isinstance(fair, int)) and isinstance(variance, int), "no number may leave 63 bits"
         return fair, variance
@@ -343,6 +346,7 @@ def test_no_price_however_mad_leaves_the_integers(prices: list[int], gap: int) -
     for price in prices:
         ts += gap
         pricer.tick(ts, price)
+        pricer.write()
         if pricer.db.execute("SELECT COUNT(*) FROM fair_values").fetchone()[0]:
             fair, variance = pricer.newest()
             assert (fair is None or 1 <= fair <= 99) and 10**8 <= variance <= 10**12
