@@ -1,12 +1,7 @@
-"""The house as the venue keeps it and shows it: its account, its grant, its keys, and what it does on a real venue.
-
-The house itself is driven step by step, over the same HTTP surface as everybody else's requests.
-"""
+"""The house as the venue keeps it and shows it: its account, its grant, its keys, its quote, its money."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -17,52 +12,14 @@ from raeth.api.credentials import digest_of, new_key
 from raeth.client import AsyncClient
 from raeth.engine import commands as cmd
 from raeth.engine.types import KeySpec
-from raeth.liquidity.house import House, Polling, pull
-from raeth.liquidity.policy import REASONS
+from raeth.liquidity.house import House, pull
+from raeth.liquidity.policy import QUOTE_ID, REASONS
 from raeth.liquidity.settings import HouseSettings
 from tests.api import harness
 from tests.api.harness import ADMIN, PEPPER, STRIKE_CENTS, Desk, Trader
 
 HERE = "127.0.0.1"
 GRANT = HouseSettings().grant_cents
-
-
-class Driven:
-    """The house at a venue whose clock the test moves."""
-
-    def __init__(self, desk: Desk, agent: Trader, house: House, client: AsyncClient) -> None:
-        self.desk = desk
-        self.agent = agent
-        self.house = house
-        self.client = client
-        self.eyes = Polling(client)
-
-    async def step(self, by_ms: int = 300, move_cents: int = 0) -> dict[str, Any]:
-        """Time and the price move on, the house looks once; what it is then doing."""
-        await self.desk.advance(by_ms)
-        await self.desk.tick(STRIKE_CENTS + move_cents)
-        await self.house.step(self.client, self.eyes)
-        return (await self.desk.read("/liquidity"))["now"]
-
-
-def client_of(desk: Desk, api_key: str) -> AsyncClient:
-    transport = harness.httpx2.ASGITransport(app=create_app(desk.venue))
-    return AsyncClient("http://venue", api_key, transport=transport, patience_s=0)
-
-
-@asynccontextmanager
-async def at_work(desk: Desk, settings: HouseSettings | None = None) -> AsyncIterator[Driven]:
-    """A house that has seen twenty seconds of prices."""
-    credentials = await housekeeping.admit(desk.venue, HERE)
-    account = desk.sequencer.state.agents[credentials.agent].account.id
-    agent = Trader(desk, credentials.agent, account, credentials.api_key, "house")
-    house = House(settings or HouseSettings(), granted_cents=credentials.granted_cents)
-    desk.venue.house = house
-    for n in range(20):
-        await desk.advance(1_000)
-        await desk.tick(STRIKE_CENTS + (900 if n % 2 else 0))
-    async with client_of(desk, credentials.api_key) as client:
-        yield Driven(desk, agent, house, client)
 
 
 # ---- account, grant, keys ----
@@ -148,112 +105,72 @@ def test_where_a_venue_reaches_itself(host: str, url: str) -> None:
     assert housekeeping.reachable(host, 80) == url
 
 
-# ---- at work ----
+# ---- what it does now, and how it fares ----
 
 
-async def test_it_quotes_both_sides_and_is_traded_with(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        now = await driven.step()
-        assert now["status"] == "QUOTING" and now["reason"] is None
-        assert now["best_bid"] < now["fair_value_cents"] < now["best_ask"] and now["symbol"] == desk.symbol
-        book = await desk.read(f"/markets/{desk.symbol}/book")
-        assert (book["bids"][0][0], book["asks"][0][0]) == (now["best_bid"], now["best_ask"])
-        taker = await desk.trader("taker")
-        order = await taker.place("BUY", None, 10)
-        assert (order["status"], order["filled_notional_cents"]) == ("FILLED", 10 * now["best_ask"])
-        after = await driven.step()
-        assert after["status"] == "QUOTING"
-        assert (await driven.agent.get("/positions"))["items"][0]["net_qty"] == -10
-        await desk.advance(10_000)
-        assert (await desk.read("/liquidity"))["last_24h"] == {"fills": 1, "qty": 10}
-        await desk.next_window(STRIKE_CENTS - 1_000)
-        money = (await desk.read("/liquidity"))["money"]
-        cash = (await driven.agent.get("/account"))["cash_cents"]
-        assert money["cash_cents"] == cash and money["pnl_cents"] == cash - GRANT > 0
+async def house_at(desk: Desk) -> Trader:
+    """The house's agent, for the test to trade as."""
+    made = await housekeeping.admit(desk.venue, HERE)
+    return Trader(desk, made.agent, desk.sequencer.state.agents[made.agent].account.id, made.api_key, "house")
 
 
-async def test_it_follows_the_price_and_the_windows(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        low = await driven.step()
-        high = await driven.step(move_cents=3_000)
-        assert high["best_bid"] > low["best_bid"]
-        await desk.next_window()
-        nxt = await driven.step()
-        assert nxt["status"] == "QUOTING" and nxt["symbol"] == desk.symbol != low["symbol"]
+async def quote(house: Trader, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> dict[str, Any]:
+    """What /liquidity shows once this quote rests."""
+    levels = [[{"price": price, "qty": qty} for price, qty in side] for side in (bids, asks)]
+    body = {"market_id": house.desk.symbol, "quote_id": QUOTE_ID, "bids": levels[0], "asks": levels[1]}
+    await house.ask("PUT", "/quotes", json=body)
+    return (await house.desk.read("/liquidity"))["now"]
 
 
-async def test_frozen_it_pulls_and_comes_back(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        assert (await driven.step())["status"] == "QUOTING"
-        await desk.submit(cmd.Freeze("operator", "test"))
-        now = await driven.step()
-        assert (now["status"], now["reason"], now["message"]) == ("OUT", "FROZEN", REASONS["FROZEN"])
-        await desk.submit(cmd.Unfreeze("operator", None))
-        assert (await driven.step())["status"] == "QUOTING"
+async def test_what_rests_is_shown(desk: Desk) -> None:
+    house = await house_at(desk)
+    now = await quote(house, [(45, 10), (44, 20)], [(55, 5), (57, 6)])
+    assert (now["status"], now["reason"], now["symbol"]) == ("QUOTING", None, desk.symbol)
+    assert (now["best_bid"], now["bid_qty"], now["best_ask"], now["ask_qty"]) == (45, 30, 55, 11)
+    now = await quote(house, [(45, 10)], [])
+    assert (now["status"], now["best_ask"], now["ask_qty"]) == ("ONE_SIDED", None, 0)
+    assert (await quote(house, [], []))["status"] == "OUT"
 
 
-async def test_halted_it_pulls_and_comes_back(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        await driven.step()
-        await desk.submit(cmd.HaltMarket("operator", desk.market.id, "test"))
-        assert (await driven.step())["reason"] == "HALTED"
-        await desk.submit(cmd.ResumeMarket("operator", desk.market.id, None))
-        assert (await driven.step())["status"] == "QUOTING"
+async def test_why_it_is_out_comes_from_the_house_itself(desk: Desk) -> None:
+    house = await house_at(desk)
+    assert (await quote(house, [], []))["reason"] is None
+    desk.venue.house = House(HouseSettings(), granted_cents=GRANT)
+    now = await quote(house, [], [])
+    assert (now["status"], now["reason"], now["message"]) == ("OUT", "STARTING", REASONS["STARTING"])
+    assert (await quote(house, [(45, 10)], [(55, 5)]))["reason"] is None
 
 
-async def test_on_a_stale_reference_it_pulls(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        await driven.step()
-        await desk.advance(2_500)
-        await driven.house.step(driven.client, driven.eyes)
-        now = (await desk.read("/liquidity"))["now"]
-        assert (now["status"], now["reason"]) == ("OUT", "STALE_REFERENCE")
-        assert (await driven.step())["status"] == "QUOTING"
+async def test_its_result_is_cash_less_grants(desk: Desk) -> None:
+    house, taker = await house_at(desk), await desk.trader("taker")
+    await quote(house, [(45, 10)], [(55, 10)])
+    await taker.place("BUY", None, 10)
+    await desk.advance(10_000)
+    found = await desk.read("/liquidity")
+    assert found["money"]["pnl_cents"] == 0 and found["money"]["locked_cents"] > 0
+    assert found["last_24h"] == {"fills": 1, "qty": 10}
+    await desk.next_window(STRIKE_CENTS - 1_000)
+    money = (await desk.read("/liquidity"))["money"]
+    cash = (await house.get("/account"))["cash_cents"]
+    assert money == {"granted_cents": GRANT, "cash_cents": cash, "locked_cents": 0, "pnl_cents": cash - GRANT}
+    assert money["pnl_cents"] >= 550
 
 
-async def test_suspended_it_waits_and_comes_back(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        await driven.step()
-        await desk.submit(cmd.SuspendAgent("operator", driven.agent.agent, "test"))
-        assert (await driven.step())["reason"] == "SUSPENDED"
-        await desk.submit(cmd.ReinstateAgent("operator", driven.agent.agent, None))
-        assert (await driven.step())["status"] == "QUOTING"
-
-
-async def test_at_its_loss_cap_it_is_out_and_has_lost_no_more(desk: Desk) -> None:
-    """Everything it offers is bought, and every window goes against it."""
-    settings = HouseSettings(loss_cap_cents=3_000, window_loss_cap_cents=2_500)
-    async with at_work(desk, settings) as driven:
-        taker = await desk.trader("taker", 1_000_000)
-        for _ in range(4):
-            for _ in range(8):
-                now = await driven.step(1_000)
-                while now["ask_qty"]:
-                    order = await taker.place("BUY", None, now["ask_qty"])
-                    now = (await desk.read("/liquidity"))["now"] if order["filled_qty"] else {"ask_qty": 0}
-            await desk.next_window(desk.last_print + 1_000)
-            desk.last_print += 1_000
-            await desk.advance(10_000)
-            assert (await desk.read("/liquidity"))["money"]["pnl_cents"] >= -3_000
-        now = await driven.step()
-        assert (now["status"], now["reason"]) in {("OUT", "LOSS_CAP"), ("OUT", "WINDOW_LIMITS"), ("ONE_SIDED", None)}
-        assert (await desk.read("/liquidity"))["money"]["pnl_cents"] < -2_000
-
-
-async def test_whoever_gets_the_next_key_quotes_alone(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        await driven.step()
-        await housekeeping.admit(desk.venue, HERE)
-        await driven.step()
-        assert driven.house.state.why == "NO_KEY"
+async def test_it_is_not_on_the_leaderboard(desk: Desk) -> None:
+    house, taker = await house_at(desk), await desk.trader("taker")
+    await quote(house, [(45, 10)], [(55, 10)])
+    await taker.place("BUY", None, 10)
+    await desk.next_window(STRIKE_CENTS - 1_000)
+    shown = (await desk.read("/leaderboard"))["items"]
+    assert [row["name"] for row in shown] == ["taker"]
 
 
 async def test_switched_off_what_is_left_is_pulled(desk: Desk) -> None:
-    async with at_work(desk) as driven:
-        assert (await driven.step())["status"] == "QUOTING"
-        off = desk.venue.settings.house.model_copy(update={"enabled": False})
-        desk.venue.settings = desk.venue.settings.model_copy(update={"house": off})
-        desk.venue.house = None
-        assert (await desk.read("/liquidity"))["now"]["status"] == "QUOTING"
-        await pull(driven.client)
-        assert (await desk.read("/liquidity"))["now"]["status"] == "OFF"
+    house = await house_at(desk)
+    off = desk.venue.settings.house.model_copy(update={"enabled": False})
+    desk.venue.settings = desk.venue.settings.model_copy(update={"house": off})
+    assert (await quote(house, [(45, 10)], [(55, 10)]))["status"] == "QUOTING"
+    transport = harness.httpx2.ASGITransport(app=create_app(desk.venue))
+    async with AsyncClient("http://venue", house.key, transport=transport) as client:
+        await pull(client)
+    assert (await desk.read("/liquidity"))["now"]["status"] == "OFF"

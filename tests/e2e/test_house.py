@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import TOKEN
-from tests.e2e.venue import LEFT_S, Host, VenueProcess, until
+from tests.e2e.conftest import NOON_MS, TOKEN
+from tests.e2e.venue import LEFT_S, Host, VenueProcess, until, write_recording
 
 GRANT = 10_000_000
 WARM_UP_S = 25.0
@@ -79,6 +79,29 @@ def test_a_taker_meets_it_like_anybody(opened: Host, recording: str) -> None:
     taker = venue.signup("taker")
     order = taker.place(now["market_id"], "BUY", None, 1)
     assert order["status"] == "FILLED" or order["reject_reason"] == "MARKET_CLOSED"
+    venue.stop()
+
+
+def test_an_operator_can_stop_it(opened: Host, recording: str) -> None:
+    """Suspended it waits; without its key it is out for good, until the venue starts again."""
+    venue = opened.serve("--house", "--reference", recording, RAETH_ADMIN_TOKEN=TOKEN)
+    agent_id = until_house(venue, "QUOTING")["agent_id"]
+    venue.admin("POST", f"/agents/{agent_id}/suspend", TOKEN, json={"reason": "test"})
+    until("that it waits", lambda: house(venue)["now"]["reason"] == "SUSPENDED", 10)
+    venue.admin("POST", f"/agents/{agent_id}/reinstate", TOKEN, json={})
+    until_house(venue, "QUOTING")
+    trail = venue.admin("GET", "/audit", TOKEN)["items"]
+    assert any(done["actor"] == "venue" and done["action"] == "GRANT" for done in trail)
+    venue.stop()
+
+
+def test_when_the_reference_ends_it_is_out(host: Host) -> None:
+    ticks = ((after, 9_500_000 + after % 977) for after in range(0, 90_000, 250))
+    recording = write_recording(host.folder / "short.csv", NOON_MS, ticks)
+    venue = host.serve("--house", "--reference", f"replay:{recording}", "--speed", "8")
+    venue.open_market()
+    until_house(venue, "QUOTING")
+    until("that it is out", lambda: house(venue)["now"]["reason"] in ("STALE_REFERENCE", "NO_STRIKE"), 20)
     venue.stop()
 
 

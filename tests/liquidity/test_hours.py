@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from raeth.engine import commands as cmd
+from raeth.engine.types import BUY, SELL
+from raeth.liquidity.policy import HousePolicy
 from raeth.liquidity.settings import HouseSettings
+from raeth.sim import Simulation
 from tests.liquidity.hours import Hour, overlap_ms, simulate, union
 
 SETTINGS = HouseSettings()
@@ -44,6 +50,33 @@ def test_small_bounds_hold_against_the_same_crowd() -> None:
     assert hour.fills > 20 and hour.most_net > 6 and hour.worst_window_cents > 300
     assert hour.most_net <= 12 and hour.worst_window_cents <= 700
     assert settings.grant_cents - hour.least_equity_cents <= 1_500
+
+
+@pytest.mark.parametrize(
+    ("stop", "go_on"),
+    [
+        (lambda market: cmd.Freeze("test", "x"), lambda market: cmd.Unfreeze("test", None)),
+        (lambda market: cmd.HaltMarket("test", market, "x"), lambda market: cmd.ResumeMarket("test", market, None)),
+    ],
+)
+def test_it_pulls_while_nothing_can_be_traded_and_comes_back(stop: Any, go_on: Any) -> None:
+    simulation = Simulation({"house": HousePolicy()}, cash_cents=SETTINGS.grant_cents, seed=9)
+    simulation.run(windows=1)
+    simulation.run_until(simulation.now_ms + 5_000)
+    market = simulation.state.live
+    assert market is not None
+    house = market.positions[simulation.seats["house"].agent.id]
+    at_ms = market.open_at + 20_000
+    simulation.schedule(at_ms, stop(market.id))
+    simulation.schedule(at_ms + 5_000, go_on(market.id))
+    simulation.run_until(at_ms)
+    assert house.orders
+    simulation.run_until(at_ms + 300)
+    assert not house.orders
+    simulation.run_until(at_ms + 4_999)
+    assert not house.orders
+    simulation.run_until(at_ms + 5_600)
+    assert {order.side for order in house.orders.values()} == {BUY, SELL}
 
 
 def test_the_same_seed_gives_the_same_hour() -> None:
