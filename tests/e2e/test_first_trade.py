@@ -32,7 +32,7 @@ def test_first_trade(opened: Host, recording: str) -> None:
     if not script:
         pytest.skip("the README marks no first trade yet")
     # A window is open already on this data dir; nothing else is special about it.
-    venue = opened.serve("--reference", recording, RAETH_ADMIN_TOKEN=TOKEN)
+    venue = opened.serve("--house", "--reference", recording, RAETH_ADMIN_TOKEN=TOKEN)
     before = {entry["symbol"]: entry["volume"] for entry in venue.markets()}
     # The README's address is the default one; this venue has another.
     script = script.replace("http://127.0.0.1:8000", venue.url)
