@@ -5,11 +5,11 @@ A view is good until its `decide` returns; looked at later it says so, rather th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from raeth.client.strategy import NO_ORDERS, Level, Limits, OwnOrder, Side
 from raeth.engine.state import Agent, Market, Position, State
-from raeth.engine.types import BUY, PAYOUT, PRICE_MAX, PRICE_MIN, SELL, Settings
+from raeth.engine.types import BUY, PAYOUT, PRICE_MAX, PRICE_MIN, SELL, Order, Settings
 
 HISTORY_MS = 300_000
 SIDE_NAMES: tuple[Side, Side] = ("BUY", "SELL")
@@ -67,8 +67,11 @@ class SimView:
 
     __slots__ = (
         "_agent",
+        "_asks",
+        "_bids",
         "_history",
         "_live",
+        "_orders",
         "_position",
         "_seq",
         "_state",
@@ -94,6 +97,9 @@ class SimView:
         self._agent = agent
         self._position: Position | None = market.positions.get(agent.id)
         self._history = history
+        self._bids: list[Level] | None = None
+        self._asks: list[Level] | None = None
+        self._orders: Mapping[str, OwnOrder] | None = None
         self.limits = limits
         self.now_ms = now_ms
         self.market = market.symbol
@@ -134,26 +140,16 @@ class SimView:
     @property
     def bids(self) -> Sequence[Level]:
         self._now()
-        book = self._live.book
-        depth, mask = book.depth[BUY], book.masks[BUY]
-        found = []
-        while mask:
-            level = mask.bit_length() - 1
-            found.append((level, depth[level]))
-            mask ^= 1 << level
-        return found
+        if self._bids is None:
+            self._bids = list(_levels(self._live, BUY))
+        return self._bids
 
     @property
     def asks(self) -> Sequence[Level]:
         self._now()
-        book = self._live.book
-        depth, mask = book.depth[SELL], book.masks[SELL]
-        found = []
-        while mask:
-            level = mask.bit_length() - 1
-            found.append((PAYOUT - level, depth[level]))
-            mask ^= 1 << level
-        return found
+        if self._asks is None:
+            self._asks = [(PAYOUT - level, qty) for level, qty in _levels(self._live, SELL)]
+        return self._asks
 
     @property
     def last_trade_price(self) -> int | None:
@@ -197,20 +193,23 @@ class SimView:
     @property
     def orders(self) -> Mapping[str, OwnOrder]:
         self._now()
-        position = self._position
-        if position is None or not position.orders:
-            return NO_ORDERS
-        found = {}
-        for order in position.orders.values():
-            assert order.price is not None
-            name = str(order.id)
-            found[name] = OwnOrder(
-                name,
-                SIDE_NAMES[order.side],
-                order.price,
-                order.qty,
-                order.remaining,
-                order.client_order_id,
-                order.quote_id,
-            )
-        return found
+        if self._orders is None:
+            position = self._position
+            self._orders = NO_ORDERS if position is None else dict(map(_own, position.orders.values()))
+        return self._orders
+
+
+def _levels(market: Market, side: int) -> Iterator[Level]:
+    """Level and quantity, best first."""
+    depth, mask = market.book.depth[side], market.book.masks[side]
+    while mask:
+        level = mask.bit_length() - 1
+        yield level, depth[level]
+        mask ^= 1 << level
+
+
+def _own(order: Order) -> tuple[str, OwnOrder]:
+    assert order.price is not None
+    name, side = str(order.id), SIDE_NAMES[order.side]
+    quote = order.quote_id
+    return name, OwnOrder(name, side, order.price, order.qty, order.remaining, order.client_order_id, quote)
