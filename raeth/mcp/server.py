@@ -150,4 +150,5 @@ class ToolServer(MCPServer[Any]):
                 return faults.of_client(cause)
             if isinstance(cause, ValidationError) and cause.title.endswith("Arguments"):
                 return faults.bad_arguments(cause)
-            raise  # a bug of ours: the SDK logs it and tells the caller only that the tool failed
+            log.error("the tool %s failed", name, exc_info=cause or error)
+            return faults.bug()

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from raeth.client import models as m
+from raeth.client.market_models import Standing
 from raeth.mcp import results as r
 from raeth.mcp.repair import explain
+from raeth.mcp.text import harmless
 
 
 def window(market: m.Market) -> r.Window:
@@ -131,6 +133,18 @@ def context(c: m.AgentContext, following: str | None, depth: int) -> r.Context:
         taker_fee_bps=None if market is None else market.fees.taker_rate_bps,
         frozen=c.frozen,
         reads_left_this_minute=None if own is None or own.budget is None else own.budget.remaining,
+    )
+
+
+def rank(standing: Standing) -> r.Rank:
+    return r.Rank(
+        rank=standing.rank,
+        untrusted_text=r.TheirName(name=harmless(standing.name)),
+        pnl_cents=standing.pnl_cents,
+        drawdown_cents=standing.drawdown_cents,
+        volume_contracts=standing.volume_contracts,
+        windows=standing.windows,
+        hit_rate_bps=standing.hit_rate_bps,
     )
 
 
