@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from raeth.commands.bot import bot
+from raeth.commands.watch import watch
 
 if TYPE_CHECKING:
     from raeth.server import Node
@@ -348,6 +349,7 @@ def mcp(url: Url = "http://127.0.0.1:8000") -> None:
 
 
 app.command()(bot)
+app.command()(watch)
 
 
 @app.command()

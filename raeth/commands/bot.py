@@ -64,6 +64,8 @@ def bot(
         asyncio.run(_trade(kind, url, name, api_key or None, seconds, seed, show_key))
     except ClientError as error:
         _fail(plain(str(error)))
+    except ValueError as error:
+        _fail(plain(str(error)), 2)
     except BrokenPipeError:  # nobody reads any more; the orders are cancelled
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
