@@ -23,7 +23,7 @@ import uvicorn
 from raeth import housekeeping
 from raeth.api.app import create_app
 from raeth.api.credentials import load_admin_token, load_pepper
-from raeth.api.streams.wire import StreamSocket
+from raeth.api.streams.wire import StreamHttp, StreamSocket
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
@@ -286,7 +286,7 @@ async def _serve(
         uvicorn.Config(
             models.venue,
             loop="uvloop",
-            http="httptools",
+            http=StreamHttp,
             ws=StreamSocket,
             ws_max_size=settings.limits.frame_bytes,
             ws_per_message_deflate=False,  # it would compress each event anew for each reader

@@ -12,9 +12,8 @@ from raeth.api.call import Call
 from raeth.api.parsing import bad_request
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.common import Request
-from raeth.api.streams.people import identify, identity_of
-from raeth.api.streams.sse import EventStream, open_stream
-from raeth.api.streams.subscriptions import Identity
+from raeth.api.streams.people import identify
+from raeth.api.streams.sse import open_stream
 from raeth.errors import Code, RaethError
 
 router = VenueRouter("streams")
@@ -55,16 +54,12 @@ async def open_event_stream(call: Call, query: Annotated[SseQuery, Query()]) -> 
     names = [name.strip() for name in query.channels.split(",")]
     if not all(names):
         raise bad_request("channels", "an empty name", "empty_channel")
-    identity = None if call.key is None else identity_of(call.key)
-    if query.ticket is not None and identity is None:
-        identity = await identify(call, query.ticket)
+    key = call.key
+    if query.ticket is not None and key is None:
+        key = await identify(call, query.ticket)
+    last = call.raw_headers.get(b"last-event-id")
     try:
-        return await _stream(call, names, identity)
+        return await open_stream(call, names, key, None if last is None else last.decode("latin-1"))
     except RaethError as refusal:
         code = _AS_HTTP.get(refusal.code)
         raise RaethError(code) if code is not None else refusal from None
-
-
-async def _stream(call: Call, names: list[str], identity: Identity | None) -> EventStream:
-    last = call.raw_headers.get(b"last-event-id")
-    return await open_stream(call, names, identity, None if last is None else last.decode("latin-1"))

@@ -95,38 +95,44 @@ class Desk:
             "cancel_all": (self._cancel_all, Budget.CANCEL, (CANCEL, TRADE), TypeAdapter(CancelAllParams)),
         }
 
-    async def take(self, message: replies.Incoming, identity: Identity | None) -> None:
+    async def take(self, message: replies.Incoming, identity: Identity) -> None:
         """Do what `message` asks for. Returns once it has its place in the order; the reply comes later."""
         try:
-            if identity is None:
-                raise RaethError(Code.UNAUTHENTICATED)
             handler, budget, scopes, params = self._ops[message.op]
-            agent = self._admit(identity, budget, scopes)
+            agent = await self._admit(identity, budget, scopes)
             body = _validated(params, message)
             await self._room.wait()
             await handler(message, identity, agent, body)
         except Exception as error:
             self._fail(message, error)
 
-    def _admit(self, identity: Identity, budget: Budget, scopes: tuple[str, ...]) -> int:
-        """Credential, then budget, as for a request. The key is looked up again: it may have been revoked."""
+    async def _admit(self, identity: Identity, budget: Budget, scopes: tuple[str, ...]) -> int:
+        """Credential, then budget, as for a request. The key is looked up again: it may have been revoked, which is
+        said once that is durable."""
         key = self._venue.sequencer.state.keys.get(identity.key_id)
+        if key is None:
+            key = (await self._call.settled()).keys.get(identity.key_id)
         if key is None:
             raise RaethError(Code.AUTH_REVOKED)
         if scopes[0] not in identity.scopes and scopes[-1] not in identity.scopes:
             details = {"required": list(scopes), "granted": list(identity.scopes)}
-            raise RaethError(Code.SCOPE_REQUIRED, details=details)
+            raise self._out_of_reach(identity, RaethError(Code.SCOPE_REQUIRED, details=details))
         if budget is Budget.WRITE and key.agent.suspended:
-            raise RaethError(Code.AGENT_SUSPENDED)
+            raise self._out_of_reach(identity, RaethError(Code.AGENT_SUSPENDED))
         self._venue.budgets.of_agent(budget, identity.agent).charge(1)
         return identity.agent
+
+    def _out_of_reach(self, identity: Identity, error: RaethError) -> RaethError:
+        """A valid credential that does not reach this call costs a read, as a request does."""
+        self._venue.budgets.of_agent(Budget.READ, identity.agent).charge(1)
+        return error
 
     # ---- replies ----
 
     def _fail(self, message: replies.Incoming, error: BaseException) -> None:
         if not isinstance(error, RaethError):
             assert isinstance(error, Exception)
-            error = answers.unexpected("socket", error)
+            error = answers.unexpected(self._call.request_id, error)
         self._say(replies.error(message.op, message.request_id, error))
 
     def _done(self, message: replies.Incoming, body: Any) -> None:

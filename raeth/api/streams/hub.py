@@ -14,14 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
-try:
-    from raeth.api.routes.leaderboard import first_page
-except ImportError:
-
-    async def first_page(venue):
-        return {"items": [], "next_cursor": None}
-
-
 from raeth.api.streams.people import Places
 from raeth.api.streams.private import Listener, PrivateTopic, agents_of
 from raeth.api.streams.topics import (
@@ -35,6 +27,7 @@ from raeth.api.streams.topics import (
 )
 from raeth.api.streams.wire import Message
 from raeth.api.views import markets as show
+from raeth.api.views.leaderboard import first_page
 from raeth.api.views.names import iso
 from raeth.engine import events as ev
 from raeth.engine.state import State
@@ -79,7 +72,7 @@ class Hub:
         self.places = Places(venue)
         self.cut_off = 0
         """Readers that could not keep up."""
-        self.on_key_revoked: list[Callable[[str], None]] = []
+        self._departing = False
         self._interval_s = venue.settings.limits.book_interval_ms / 1000
         self._flushing: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
@@ -107,6 +100,7 @@ class Hub:
 
     def depart(self) -> None:
         """The process is about to end: readers that would keep it waiting go now."""
+        self._departing = True
         for reader in tuple(self.readers):
             reader.depart()
 
@@ -114,6 +108,8 @@ class Hub:
         """A reader that will get heartbeats from now on."""
         self._start()
         self.readers[reader] = None
+        if self._departing:
+            reader.depart()
 
     def leave(self, reader: Reader) -> None:
         self.readers.pop(reader, None)
@@ -180,18 +176,17 @@ class Hub:
                 del self.privates[agent]
 
     def part(self, topic: Topic, name: str, reader: Reader) -> None:
-        """End a subscription; a market's topic that nobody listens to any more is forgotten."""
+        """End a subscription."""
         topic.leave(name, reader)
+        self.forget(topic)
+
+    def forget(self, topic: Topic) -> None:
+        """Let go of a market's topic if nobody listens to it any more."""
         if topic.deserted and isinstance(topic, BookTopic | OrdersTopic | TradesTopic):
-            topics: dict[int, Any] = (
-                self.books
-                if isinstance(topic, BookTopic)
-                else self.orders
-                if isinstance(topic, OrdersTopic)
-                else self.trades
-            )
-            if topics.get(topic.id) is topic:
-                del topics[topic.id]
+            every: tuple[dict[int, Any], ...] = (self.books, self.orders, self.trades)
+            for topics in every:
+                if topics.get(topic.id) is topic:
+                    del topics[topic.id]
 
     def in_lane(self, job: Callable[[], Awaitable[None]]) -> None:
         """Do `job` after what the slow channels have yet to tell."""
@@ -208,8 +203,24 @@ class Hub:
         missed = facts[0].seq != self.seq + 1
         self.seq, self.ts = facts[-1].seq, facts[-1].ts
         if missed:
-            self.privates.clear()
-            self.resync("the venue recovered from a failure of its journal")
+            self._start_over("the venue recovered from a failure of its journal")
+        try:
+            self._tell(facts)
+        except Exception:
+            log.exception("an event could not be told", seq=self.seq)
+            self._start_over("the venue could not tell what happened")
+
+    def _start_over(self, reason: str) -> None:
+        """Nothing gathered so far can be built upon: part with everybody, and begin anew from the state."""
+        self.resync(reason)
+        self.privates.clear()
+        self.books.clear()
+        self.orders.clear()
+        for topic in self.trades.values():
+            topic.forget()
+        self.symbols.update({m.id: m.symbol for m in self.venue.sequencer.state.markets.values()})
+
+    def _tell(self, facts: list[Committed]) -> None:
         for fact in facts:
             for event in fact.events:
                 handler = _HANDLERS.get(type(event))
@@ -295,7 +306,7 @@ class Hub:
 
     def _market(self, change: str, fact: Committed, market_id: int) -> None:
         """Tell what became of a window: as it is now, or from the tables once it has ended."""
-        if not self.markets.channels:
+        if self.markets.deserted:
             return
         state = self.venue.sequencer.state
         market = state.markets.get(market_id)
@@ -314,7 +325,7 @@ class Hub:
 
     def _resolved(self, fact: Committed, event: ev.MarketResolved) -> None:
         self._market(event.outcome if event.outcome == VOID else "RESOLVED", fact, event.market)
-        if self.board.channels:
+        if not self.board.deserted:
 
             async def tell() -> None:
                 self.board.publish(EVENT, fact.seq, fact.ts, encode(await self.standings()))
@@ -331,8 +342,8 @@ class Hub:
             self.notices.publish(EVENT, fact.seq, fact.ts, encode(body))
 
     def _key_revoked(self, _fact: Committed, event: ev.KeyRevoked) -> None:
-        for told in tuple(self.on_key_revoked):
-            told(event.key_id)
+        for reader in tuple(self.readers):
+            reader.key_revoked(event.key_id)
 
     # ---- bodies of the small channels ----
 
@@ -352,6 +363,7 @@ class Hub:
             "status": status,
             "source": source,
             "synthetic": reading.synthetic,
+            "fair": None,
         }
 
     async def standings(self) -> dict[str, Any]:

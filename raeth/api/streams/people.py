@@ -61,31 +61,33 @@ class Places:
                 del self._open[place]
 
 
-async def identify(call: Call, ticket: str | None = None) -> Identity | None:
-    """Who opens a stream: by header, by ticket, or nobody. Costs a read. Raises the AUTH_… codes and RATE_LIMITED."""
+async def identify(call: Call, ticket: str | None = None) -> Key | None:
+    """The key a stream is opened with, by header or by ticket, or None. Costs a read. Raises AUTH_…, RATE_LIMITED."""
     door = call.venue.door
     if ticket is None:
         if not door.admit_now(call, Access.OPTIONAL_AGENT):
             await door.admit(call, Access.OPTIONAL_AGENT)
         call.venue.budgets.spend(call, Budget.READ)
-        return None if call.key is None else identity_of(call.key)
+        return call.key
     key = await _by_ticket(call, ticket)
     call.key = key
     call.venue.budgets.spend(call, Budget.READ)
-    return identity_of(key)
+    return key
 
 
 def identity_of(key: Key) -> Identity:
     return Identity(key.agent.id, key.spec.key_id, key.spec.scopes)
 
 
-async def identify_by_key(call: Call, api_key: str) -> Identity:
-    """The agent behind a key that was sent in a message."""
-    call.raw_headers = {b"authorization": f"Bearer {api_key}".encode("utf-8", "replace")}
+async def identify_by_key(opened: Call, api_key: str) -> Key:
+    """The key that was sent in a message over the stream `opened`, which stays as it is. Raises the AUTH_… codes,
+    IP_NOT_ALLOWED, and FORBIDDEN for what is a credential but no agent's."""
+    call = Call(opened.scope, opened.receive, opened.raw_send, opened.venue)
+    call.raw_headers = {**opened.raw_headers, b"authorization": f"Bearer {api_key}".encode("utf-8", "replace")}
     if not call.venue.door.admit_now(call, Access.AGENT_ANY):
         await call.venue.door.admit(call, Access.AGENT_ANY)
     assert call.key is not None, "AGENT_ANY lets in keys only"
-    return identity_of(call.key)
+    return call.key
 
 
 async def _by_ticket(call: Call, ticket: str) -> Key:

@@ -40,7 +40,7 @@ class Teller:
 
     def __init__(self, names: Names, symbols: dict[int, str], agent: int) -> None:
         self._names = names
-        self._symbols = symbols
+        self.symbols = symbols
         self.agent = agent
         self.resting: dict[int, Order] = {}
 
@@ -59,7 +59,7 @@ class Teller:
     # ---- kinds of events ----
 
     def _market(self, market: int) -> MarketName:
-        return self._names.market(market) or self._names.learn(market, self._symbols[market])
+        return self._names.market(market) or self._names.learn(market, self.symbols[market])
 
     def _order(self, order: Order) -> dict[str, Any]:
         name = self._market(order.market) if order.market else None
@@ -248,36 +248,27 @@ async def replay(hub: Hub, listener: Listener, agent: int, from_seq: int, to_seq
 
 
 async def _tell_row(hub: Hub, teller: Teller, listener: Listener, row: Row) -> None:
-    events = codec.decode_events(row.events)
-    await _prepare(hub, teller, events)
     told = 0
-    for event in events:
+    for event in codec.decode_events(row.events):
+        await _prepare(hub, teller, event)
         for data in teller.tell(row.seq, event):
             told += 1
             listener.say(row.seq, row.ts, data, told)
     await listener.reader.drained()
 
 
-async def _prepare(hub: Hub, teller: Teller, events: Sequence[ev.Event]) -> None:
-    """Look up what these events take for granted: names of markets, and orders that rested before the replay began."""
+async def _prepare(hub: Hub, teller: Teller, event: ev.Event) -> None:
+    """Look up what this event takes for granted: a market's name, an order that rested before the replay began."""
     store = hub.venue.store
-    placed: set[int] = set()
-    for event in events:
-        order = getattr(event, "order", None)
-        if order is not None:
-            placed.add(order.id)
-        market = order.market if order is not None else getattr(event, "market", None)
-        if market and hub.venue.names.market(market) is None and market not in teller._symbols:
-            row = await store.get_market(market)
-            assert row is not None, "an event of a market that was never listed"
-            teller._symbols[market] = row.symbol
-        if (
-            isinstance(event, ev.Traded)
-            and event.maker_agent == teller.agent
-            and event.maker_order not in teller.resting
-            and event.maker_order not in placed
-        ):
-            known = await store.get_order(event.maker_order)
-            assert known is not None, "a fill of an order that was never placed"
-            older = tuple(fill for fill in known.fills if fill.trade_id < event.trade_id)
-            teller.resting[known.id] = msgspec.structs.replace(known, fills=older)
+    order = getattr(event, "order", None)
+    market = order.market if order is not None else getattr(event, "market", None)
+    if market and market not in teller.symbols:
+        name = hub.venue.names.market(market)
+        row = await store.get_market(market) if name is None else None
+        assert name is not None or row is not None, "an event of a market that was never listed"
+        teller.symbols[market] = name.symbol if name is not None else row.symbol  # type: ignore[union-attr]
+    if isinstance(event, ev.Traded) and event.maker_agent == teller.agent and event.maker_order not in teller.resting:
+        known = await store.get_order(event.maker_order)
+        assert known is not None, "a fill of an order that was never placed"
+        older = tuple(fill for fill in known.fills if fill.trade_id < event.trade_id)
+        teller.resting[known.id] = msgspec.structs.replace(known, fills=older)

@@ -19,13 +19,14 @@ from raeth.api.call import Call
 from raeth.api.parsing import pairs
 from raeth.api.streams import replies
 from raeth.api.streams.entry import Desk
-from raeth.api.streams.people import identify, identify_by_key
+from raeth.api.streams.people import identify, identify_by_key, identity_of
 from raeth.api.streams.replies import Unreadable
 from raeth.api.streams.subscriptions import PRIVATE, Identity, Subscriptions
 from raeth.api.streams.wire import POLICY, TOO_SLOW, Message, StreamSocket, frame
 from raeth.api.views.names import iso
 from raeth.clock import real_now_ms
 from raeth.engine.commands import Disconnect
+from raeth.engine.state import Key
 from raeth.errors import Code, RaethError
 
 if TYPE_CHECKING:
@@ -80,8 +81,16 @@ class Socket:
     def depart(self) -> None:
         """The server closes its sockets itself, with 1012."""
 
+    def key_revoked(self, key_id: str) -> None:
+        if self._identity is not None and self._identity.key_id == key_id:
+            self._refuse(RaethError(Code.AUTH_REVOKED))
+
+    @property
+    def at_ease(self) -> bool:
+        return self._ending or self._wire.unread_bytes <= self._limits.unread_bytes // 4
+
     async def drained(self) -> None:
-        while self._wire.unread_bytes > self._limits.unread_bytes // 4 and not self._ending:
+        while not self.at_ease:
             await asyncio.sleep(DRAIN_S)
 
     # ---- life ----
@@ -100,15 +109,14 @@ class Socket:
 
     async def _serve(self) -> None:
         try:
-            identity = await identify(self._call, self._ticket())
-            if identity is not None:
-                self._become(identity)
+            key = await identify(self._call, self._ticket())
+            if key is not None:
+                self._become(key)
         except Exception as error:
             self._refuse(error)
             await self._until_closed()
             return
         self._hub.enter(self)
-        self._hub.on_key_revoked.append(self._key_revoked)
         try:
             while True:
                 message = await self._receive()
@@ -130,7 +138,6 @@ class Socket:
         if self._expiry is not None:
             self._expiry.cancel()
         self._hub.leave(self)
-        self._hub.on_key_revoked.remove(self._key_revoked)
         self._subscriptions.end_all()
         if self._identity is not None:
             self._hub.places.free_agent(self._identity)
@@ -158,25 +165,21 @@ class Socket:
         self._wire.write(frame(replies.error(None, None, refusal)))
         self._part(POLICY, refusal.code.value)
 
-    def _become(self, identity: Identity, *, cancel_on_disconnect: bool = False) -> None:
-        """Belong to an agent from now on. Raises RATE_LIMITED when it has all the streams it may have."""
-        before = self._identity
+    def _become(self, key: Key, *, cancel_on_disconnect: bool = False) -> None:
+        """Belong to an agent from now on. Raises FORBIDDEN for whoever belongs to another key already, and RATE_LIMITED
+        when the agent has all the streams it may have."""
+        before, identity = self._identity, identity_of(key)
         if before is not None and before != identity:
             raise RaethError(Code.FORBIDDEN)
         if before is None:
             self._hub.places.take_agent(identity)
             self._identity = identity
-            key = self._call.key
-            assert key is not None
-            self._call.agent, self._call.account_id = key.agent, key.agent.account.id
+            call = self._call
+            call.key, call.agent, call.account_id = key, key.agent, key.agent.account.id
             if key.spec.expires_at is not None:
                 left_s = max(0.0, (key.spec.expires_at - real_now_ms()) / 1000)
                 self._expiry = asyncio.get_running_loop().call_later(left_s, self._expired)
         self._cancels = self._cancels or cancel_on_disconnect
-
-    def _key_revoked(self, key_id: str) -> None:
-        if self._identity is not None and self._identity.key_id == key_id:
-            self._refuse(RaethError(Code.AUTH_REVOKED))
 
     def _expired(self) -> None:
         self._refuse(RaethError(Code.AUTH_EXPIRED))
@@ -196,12 +199,14 @@ class Socket:
             if self._within_budget(None, None):
                 self._say(replies.unreadable(fault))
             return
-        if message.op in replies.ORDER_ENTRY:
+        if message.op in replies.ORDER_ENTRY and self._identity is not None:
             await self._desk.take(message, self._identity)
             if self._wire.unread_bytes > self._limits.unread_bytes:
                 self.cut("too slow: answers have not been read")
         elif self._within_budget(message.op, message.request_id):
             try:
+                if message.op in replies.ORDER_ENTRY:
+                    raise RaethError(Code.UNAUTHENTICATED)
                 await self._obey(message)
             except Exception as error:
                 refusal = error if isinstance(error, RaethError) else answers.unexpected(self._call.request_id, error)
@@ -224,8 +229,10 @@ class Socket:
         if op == "subscribe":
             await self._subscribe(message, channels)
         elif op == "unsubscribe":
-            for one in await self._subscriptions.wanted(channels, self._identity):
-                self._subscriptions.end(one.name)
+            known = self._subscriptions.names
+            await self._subscriptions.wanted([name for name in channels if name not in known], self._identity)
+            for name in channels:
+                self._subscriptions.end(name)
             self._acknowledge(message, {"channels": channels})
         elif op == "ping":
             self._acknowledge(message, {"ts": iso(self._venue.clock.now_ms()), "seq": self._hub.seq})
@@ -244,19 +251,19 @@ class Socket:
 
     async def _authenticate(self, message: replies.Incoming) -> None:
         assert message.api_key is not None
-        identity = await identify_by_key(self._call, message.api_key)
+        key = await identify_by_key(self._call, message.api_key)
         try:
-            self._become(identity, cancel_on_disconnect=message.cancel_on_disconnect or False)
+            self._become(key, cancel_on_disconnect=message.cancel_on_disconnect or False)
         except RaethError as refusal:
             if refusal.code is not Code.RATE_LIMITED:
                 raise
             self._refuse(refusal)
             return
-        agent = self._call.the_agent
+        agent = key.agent
         body = {
             "agent_id": self._call.names.agent(agent.id),
             "agent_name": agent.name,
-            "scopes": list(identity.scopes),
+            "scopes": list(key.spec.scopes),
             "cancel_on_disconnect": self._cancels,
         }
         self._acknowledge(message, body)

@@ -14,7 +14,7 @@ import structlog
 
 from raeth.api.lookup import market_ref
 from raeth.api.streams.private import Listener, replay
-from raeth.api.streams.topics import SNAPSHOT, Reader, Topic, encode
+from raeth.api.streams.topics import SNAPSHOT, Reader, Topic, TradesTopic, encode
 from raeth.api.views import account as show_account
 from raeth.api.views.names import MarketName
 from raeth.api.views.orders import order_body
@@ -65,13 +65,13 @@ class Subscriptions:
         return list(self._ends)
 
     async def wanted(self, names: Sequence[str], identity: Identity | None) -> list[Wanted]:
-        """What `names` stand for. Raises UNSUPPORTED_CHANNEL, UNKNOWN_MARKET, UNAUTHENTICATED or SCOPE_REQUIRED."""
-        found = [await self._one(name, identity) for name in dict.fromkeys(names)]
+        """What `names` stand for. Raises UNSUPPORTED_CHANNEL, UNKNOWN_MARKET, UNAUTHENTICATED or SCOPE_REQUIRED, and
+        VALIDATION_FAILED for more than there may be: before anything is looked up, for that may cost a query each."""
         most = self._call.venue.settings.limits.subscriptions_per_socket
-        if len(self._ends.keys() | {one.name for one in found}) > most:
+        if len(self._ends.keys() | set(names)) > most:
             fault = {"field": "channels", "message": f"at most {most} subscriptions", "type": "limit_reached"}
             raise RaethError(Code.VALIDATION_FAILED, details=[fault])
-        return found
+        return [await self._one(name, identity) for name in dict.fromkeys(names)]
 
     async def _one(self, name: str, identity: Identity | None) -> Wanted:
         if name in OF_THE_VENUE:
@@ -103,19 +103,36 @@ class Subscriptions:
         `resume` is `(from_seq, events of it already told)`. Raises SERVICE_DEGRADED, and then nothing has changed."""
         hub = self._hub
         trades = [hub.traded(one.subject) for one in wanted if one.kind == "trades"]
+        begun = False
         for topic in trades:
             topic.joining += 1
         try:
-            for topic in trades:
-                await topic.load(hub.venue.store)
-            state = await hub.aligned()
+            state = await self._ready(trades)
             ack()
+            begun = True
             for one in wanted:
                 self.end(one.name)
                 self._begin(one, state, resume)
+                if not self._reader.at_ease:
+                    await self._reader.drained()
+                    state = await self._ready(trades)
+        except RaethError:
+            if begun:
+                self._reader.cut("the venue cannot tell where it stands")
+            raise
         finally:
             for topic in trades:
                 topic.joining -= 1
+                hub.forget(topic)
+
+    async def _ready(self, trades: Sequence[TradesTopic]) -> State:
+        """The aligned state, with the trades before it at hand."""
+        while True:
+            for topic in trades:
+                await topic.load(self._hub.venue.store)
+            state = await self._hub.aligned()
+            if all(topic.loaded for topic in trades):
+                return state
 
     def _begin(self, one: Wanted, state: State, resume: tuple[int, int] | None) -> None:
         hub, name = self._hub, one.name
@@ -157,11 +174,15 @@ class Subscriptions:
             hub.part(topic, name, reader)
 
         async def begin() -> None:
-            body = windows if windows is not None else encode(await hub.standings())
-            if not ended:
-                topic.join(name, reader).snapshot(reader, seq, ts, body)
+            try:
+                body = windows if windows is not None else encode(await hub.standings())
+                if not ended:
+                    topic.join(name, reader).snapshot(reader, seq, ts, body)
+            finally:
+                topic.joining -= 1
 
         self._ends[name] = end
+        topic.joining += 1
         hub.in_lane(begin)
 
     def _listen(self, one: Wanted, state: State, resume: tuple[int, int] | None) -> None:

@@ -47,6 +47,15 @@ class Reader(Protocol):
         """The venue is going down."""
         ...
 
+    def key_revoked(self, key_id: str) -> None:
+        """Part if that was the key the reader came in with."""
+        ...
+
+    @property
+    def at_ease(self) -> bool:
+        """Most of what was pushed is on its way: there is room for more."""
+        ...
+
     async def drained(self) -> None:
         """Return once most of what was pushed is on its way."""
         ...
@@ -84,10 +93,12 @@ class Channel:
 
 
 class Topic:
-    """What may be listened to. `channels` are the names somebody listens under."""
+    """What may be listened to. `channels` are the names somebody listens under, `joining` counts readers on their way
+    in: what happens before they are there must not be missed."""
 
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
+        self.joining = 0
 
     def publish(self, kind: str, seq: int, ts: int, data: bytes) -> None:
         for channel in tuple(self.channels.values()):
@@ -111,7 +122,7 @@ class Topic:
 
     @property
     def deserted(self) -> bool:
-        return not self.channels
+        return not self.channels and not self.joining
 
 
 class BookTopic(Topic):
@@ -193,22 +204,21 @@ class TradesTopic(Topic):
         self._names = names
         self.id = market
         self.recent: deque[TradeRow] = deque(maxlen=TRADES_SHOWN)
-        self.joining = 0
-        """Readers on their way in: what is traded until they are there must not be missed."""
-        self._loaded = False
-
-    @property
-    def deserted(self) -> bool:
-        return not self.channels and not self.joining
+        self.loaded = False
 
     async def load(self, store: Store) -> None:
         """Bring in what was traded before anybody listened."""
-        if self._loaded:
+        if self.loaded:
             return
         older = (await store.market_trades(self.id, limit=TRADES_SHOWN)).items
         known = {trade.trade_id: trade for trade in (*older, *self.recent)}
         self.recent = deque((known[trade_id] for trade_id in sorted(known)), maxlen=TRADES_SHOWN)
-        self._loaded = True
+        self.loaded = True
+
+    def forget(self) -> None:
+        """Something may have been missed: `load` again."""
+        self.recent.clear()
+        self.loaded = False
 
     def tell(self, trade: TradeRow, seq: int, ts: int) -> None:
         self.recent.append(trade)
