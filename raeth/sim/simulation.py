@@ -269,6 +269,7 @@ class Simulation:
         handlers: dict[type[ev.Event], Callable[[Any, int], None]] = {
             ev.Traded: self._traded,
             ev.OrderPlaced: self._placed,
+            ev.OrderAmended: self._amended,
             ev.MarketListed: self._listed,
             ev.MarketOpened: self._opened,
             ev.MarketResolved: self._resolved,
@@ -372,6 +373,10 @@ class Simulation:
         if self.records.orders is not None:
             # What rests goes on as another object, the live one; the event's is how it was.
             self.records.orders.append(self.state.orders.get(order.id, order) if order.remaining else order)
+
+    def _amended(self, event: ev.OrderAmended, ts: int) -> None:
+        if event.order.status == FILLED:
+            self._filled(event.order.agent, event.order.id)
 
     def _traded(self, event: ev.Traded, ts: int) -> None:
         self._trades += 1
