@@ -30,7 +30,7 @@ PING_S = 10.0
 """The venue's frames prove one direction of the connection, answers to these pings the other."""
 
 FIRST_PAUSE_S = 0.05
-LONGEST_PAUSE_S = 10.0
+LONGEST_PAUSE_S = 5.0
 REFUSED_PAUSE_S = 1.0
 """The least pause after the venue has shown this client out, for too many connections say."""
 

@@ -27,7 +27,7 @@ import msgspec
 from raeth.client.book import LocalBook
 from raeth.client.channels import Event
 from raeth.client.errors import ClientError, Disconnected, Stale, VenueError
-from raeth.client.mirror import Fact, Holding, Mirror
+from raeth.client.mirror import Fact, Holding, Mirror, Settled
 from raeth.client.missed import Missed
 from raeth.client.models import Market, Order, Reference, epoch_ms
 from raeth.client.orders import Levels, MarketRef
@@ -42,6 +42,9 @@ MARKETS, FEED, VENUE = "markets", "feed.btc", "venue"
 
 QUOTES_REMEMBERED = 10_000
 """Orders of which it is remembered which quote they belong to."""
+
+HELD_MAX = 10_000
+"""Facts kept back while earlier ones are looked up; beyond that the order is given up."""
 
 TRY_AGAIN_S = 1.0
 
@@ -73,6 +76,8 @@ class LiveVenue(SocketOrderEntry):
         self._reckoning = Reckoning(lambda: client._clock.speed)
         self._private: str | None = None
         self._missed = Missed(client)
+        self._recovering = 0
+        self._held: deque[Fact] = deque()
         self._listeners: list[Callable[[Fact], None]] = []
         self._bell = asyncio.Event()
         self._follow_bell = asyncio.Event()
@@ -250,8 +255,8 @@ class LiveVenue(SocketOrderEntry):
             raise Stale(f"own events up to {seq} did not come within {timeout_s:g} s") from None
 
     def listen(self, listener: Callable[[Fact], None]) -> None:
-        """Have every own Order, Fill, LedgerEntry and Settled told as it becomes known. Fills and Settled are told
-        exactly once, also those of a time without a connection; orders only as they come."""
+        """Have every own Order, Fill, LedgerEntry and Settled told, in the order in which they happened. Fills and
+        Settled are told exactly once, also those of a time without a connection; the others only as they come."""
         self._listeners.append(listener)
 
     def check_stream(self) -> None:
@@ -278,8 +283,8 @@ class LiveVenue(SocketOrderEntry):
             fact = self._take(event)
         except (msgspec.ValidationError, KeyError, TypeError, ValueError):
             self.stream.resync(event.channel)  # a message that breaks its form: begin anew
-        if fact is not None and self._missed.is_news(fact):
-            self._tell(fact)
+        if fact is not None:
+            self._learn(fact)
         self._ring()
 
     def _take(self, event: Event) -> Fact | None:
@@ -321,13 +326,27 @@ class LiveVenue(SocketOrderEntry):
     def _take_private(self, event: Event) -> Fact | None:
         if event.type != "snapshot":
             return self.mirror.event(event.data, event.seq)
-        before = self.mirror.positions if self.mirror.synced else None
+        again, before = self.mirror.synced, list(self.mirror.touched)
         self.mirror.snapshot(event.data, event.seq)
-        if before is not None and self._listeners:
+        if again and self._listeners:
+            self._recovering += 1
             self._in_background(self._recover(self._missed.count, before))
         return None
 
+    def _learn(self, fact: Fact) -> None:
+        """Tell what came over the stream; behind what happened before it, while that is still being looked up."""
+        if self._recovering:
+            self._held.append(fact)
+            if len(self._held) <= HELD_MAX:
+                return
+            fact = self._held.popleft()
+        self._tell(fact)
+
     def _tell(self, fact: Fact) -> None:
+        if not self._missed.is_news(fact):
+            return
+        if isinstance(fact, Settled):
+            self.mirror.touched.pop(fact.market_id, None)
         if isinstance(fact, Order) and not fact.is_open:
             self._quote_ids.pop(fact.order_id, None)
         for listener in self._listeners:
@@ -388,7 +407,7 @@ class LiveVenue(SocketOrderEntry):
             self._last_trades.pop(market_id, None)
             await self.stream.unsubscribe(f"book.{market_id}", f"trades.{market_id}")
 
-    async def _recover(self, count: int, before: dict[str, Holding]) -> None:
+    async def _recover(self, count: int, before: list[str]) -> None:
         """Tell the fills and settlements that happened without a connection."""
         while True:
             await self.synced()  # else an ended window may still look like a live one
@@ -400,9 +419,11 @@ class LiveVenue(SocketOrderEntry):
             except (Disconnected, VenueError):
                 self.check_stream()
                 await asyncio.sleep(TRY_AGAIN_S)
+        self._recovering -= 1
         for fact in facts:
-            if self._missed.is_news(fact):
-                self._tell(fact)
+            self._tell(fact)
+        while self._held and not self._recovering:
+            self._tell(self._held.popleft())
         self._ring()
 
     async def _fill_history(self) -> None:

@@ -19,6 +19,10 @@ PAYOUT = 100
 """Cents a contract pays to the side that was right."""
 
 
+TOUCHED = 1_000
+"""Markets of which an end is waited for; with one connection at least every few hours there are a handful."""
+
+
 def lock_cents(net_qty: int, cash_flow_cents: int, buys_cents: int, sells_cents: int) -> int:
     """The collateral of one market: the loss if NO, the loss if YES, or nothing (contract, section 8).
 
@@ -60,7 +64,7 @@ Fact = Order | Fill | LedgerEntry | Settled
 class Mirror:
     """The own account as of `seq`. Money in cents, quantities in contracts."""
 
-    __slots__ = ("_snapshot_seq", "cash_cents", "orders", "positions", "seq", "suspended", "synced")
+    __slots__ = ("_snapshot_seq", "cash_cents", "orders", "positions", "seq", "suspended", "synced", "touched")
 
     def __init__(self) -> None:
         self.seq = 0
@@ -73,6 +77,8 @@ class Mirror:
         """Open orders by order id, in the order in which they became known."""
         self.positions: dict[str, Holding] = {}
         """By market id: markets that have not resolved, with a position, a cash flow or both."""
+        self.touched: dict[str, None] = {}
+        """Markets with an own order or fill of which no end was told, in the order in which they became known."""
         self.suspended = False
         self._snapshot_seq = 0
 
@@ -116,13 +122,15 @@ class Mirror:
             if p.net_qty or p.cash_flow_cents
         }
         self.orders = {order.order_id: order for order in orders if order.is_open}
+        for market_id in (*(p.market_id for p in positions), *(order.market_id for order in orders)):
+            self._touch(market_id)
         self.seq = self._snapshot_seq = seq
         self.synced = True
 
     def event(self, data: Mapping[str, Any], seq: int) -> Fact | None:
         """Take in one event and say what it told; None for one that is in the snapshot already, for a decline of an
-        amend, for suspensions, and for kinds this version does not know. Raises ValueError for one that breaks its
-        form."""
+        amend, for suspensions, for the end of a market the agent had nothing in, and for kinds this version does not
+        know. Raises ValueError for one that breaks its form."""
         if not self.synced or seq <= self._snapshot_seq:
             return None
         self.seq = max(self.seq, seq)
@@ -131,6 +139,8 @@ class Mirror:
 
     def _order(self, data: Mapping[str, Any]) -> Order:
         order = msgspec.convert(data["order"], Order)
+        if not order.is_rejected:
+            self._touch(order.market_id)
         if order.is_open:
             self.orders[order.order_id] = order
         else:
@@ -139,6 +149,7 @@ class Mirror:
 
     def _fill(self, data: Mapping[str, Any]) -> Fill:
         fill = msgspec.convert(data["fill"], Fill)
+        self._touch(fill.market_id)
         by = fill.qty if fill.side == "BUY" else -fill.qty
         held = self.positions.get(fill.market_id)
         net, flow = (held.net_qty, held.cash_flow_cents) if held is not None else (0, 0)
@@ -154,11 +165,20 @@ class Mirror:
         self.cash_cents = entry.balance_after_cents
         return entry
 
-    def _settled(self, data: Mapping[str, Any]) -> Settled:
+    def _touch(self, market_id: str | None) -> None:
+        if market_id is not None:
+            self.touched[market_id] = None
+            if len(self.touched) > TOUCHED:
+                del self.touched[next(iter(self.touched))]
+
+    def _settled(self, data: Mapping[str, Any]) -> Settled | None:
         market_id, resolution = data["market_id"], data["resolution"]
         held = self.positions.pop(market_id, None)
         for order in [order for order in self.orders.values() if order.market_id == market_id]:
             del self.orders[order.order_id]
+        if market_id not in self.touched:
+            return None
+        del self.touched[market_id]
         pnl = 0
         if held is not None and resolution != "VOID":
             pnl = held.payoff_if_yes_cents if resolution == "YES" else held.payoff_if_no_cents

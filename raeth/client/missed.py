@@ -5,11 +5,11 @@ A snapshot tells how things are, not how they came to be so. Must not know strea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from raeth.client.mirror import Fact, Holding, Settled
+from raeth.client.mirror import Fact, Settled
 from raeth.client.models import Fill
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ class Missed:
         return True
 
     async def since(
-        self, count: int, before: Mapping[str, Holding], live: Callable[[], AbstractSet[str]]
+        self, count: int, before: Iterable[str], live: Callable[[], AbstractSet[str]]
     ) -> list[Fill | Settled]:
-        """What happened since the connection was lost, oldest first. By then `count` facts had been told, and the
-        positions were `before`. `live` are the ids of markets that have not ended. Some of it may have been told since.
-        Raises Disconnected or VenueError."""
+        """What happened since the connection was lost, oldest first. By then `count` facts had been told, and `before`
+        are the markets with own orders or fills; `live` are those that have not ended. Some of it may have been told
+        since. Raises Disconnected or VenueError."""
         fills: list[Fill] = []
         async for fill in self._client.iter_fills():
             if self._told.get(fill.trade_id, count + 1) <= count:
