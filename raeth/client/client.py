@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from raeth.client import windows
 from raeth.client.entry import OrderEntry
@@ -56,6 +56,15 @@ PATIENCE_S = 10.0
 SERIES = "BTC-1M"
 
 Text = str | Sequence[str] | None
+
+
+class ClientOptions(TypedDict, total=False):
+    """What a client may be given besides address and key: see `AsyncClient`."""
+
+    raise_on_reject: bool
+    timeout_s: float
+    patience_s: float
+    transport: httpx2.AsyncBaseTransport | None
 
 
 class AsyncClient(OrderEntry):
@@ -114,7 +123,7 @@ class AsyncClient(OrderEntry):
 
     @classmethod
     async def signup(
-        cls, url: str | None, email: str, agent_name: str, password: str | None = None, **options: Any
+        cls, url: str | None, email: str, agent_name: str, password: str | None = None, **options: Unpack[ClientOptions]
     ) -> Self:
         """Make an account with one agent and some test cash, and return a client that is ready to trade.
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 import msgspec
 
 from raeth.client.calls import Caller, give_up
-from raeth.client.client import DEFAULT_URL, PATIENCE_S, TIMEOUT_S
+from raeth.client.client import DEFAULT_URL, PATIENCE_S, TIMEOUT_S, ClientOptions
 from raeth.client.errors import Uncertain, VenueError
 from raeth.client.models import Account, LedgerEntry, Model, Page, Position
 from raeth.client.retry import Lost
@@ -111,6 +111,14 @@ class TransferDone(Model, frozen=True, kw_only=True):
     replayed: bool = False
 
 
+class OwnerOptions(TypedDict, total=False):
+    """What an owner may be given besides address and session: see `AsyncClient`."""
+
+    timeout_s: float
+    patience_s: float
+    transport: httpx2.AsyncBaseTransport | None
+
+
 class AsyncOwner(Caller):
     """One account on one venue, by the token of a session. Get one with `AsyncOwner.login`.
 
@@ -144,7 +152,7 @@ class AsyncOwner(Caller):
         await self._transport.aclose()
 
     @classmethod
-    async def login(cls, url: str | None, email: str, password: str, **options: Any) -> Self:
+    async def login(cls, url: str | None, email: str, password: str, **options: Unpack[OwnerOptions]) -> Self:
         """Begin a session. Raises VenueError INVALID_CREDENTIALS. (A repeated login is just another session.)"""
         async with cls(url, None, **options) as nobody:
             body = {"email": email, "password": password}
@@ -268,13 +276,17 @@ class AsyncOwner(Caller):
         return await self._read(Page[LedgerEntry], "/ledger", agent_id=agent_id, limit=limit, cursor=cursor)
 
 
-async def sign_up(url: str, email: str, agent_name: str, password: str | None, options: Mapping[str, Any]) -> SignedUp:
+async def sign_up(url: str, email: str, agent_name: str, password: str | None, options: ClientOptions) -> SignedUp:
     """One call: account, agent, key, cash. See `AsyncClient.signup`.
 
     If the answer is lost and the account turns out to be there, its key is lost with it. With a password the owner logs
     in and issues another; without one that is Uncertain.
     """
-    bounds = {name: value for name, value in options.items() if name in ("timeout_s", "patience_s", "transport")}
+    bounds: OwnerOptions = {
+        "timeout_s": options.get("timeout_s", TIMEOUT_S),
+        "patience_s": options.get("patience_s", PATIENCE_S),
+        "transport": options.get("transport"),
+    }
     body = {"email": email, "agent_name": agent_name}
     if password is not None:
         body["password"] = password
@@ -291,7 +303,7 @@ async def sign_up(url: str, email: str, agent_name: str, password: str | None, o
     return await _recovered(url, email, agent_name, password, bounds)
 
 
-async def _recovered(url: str, email: str, agent_name: str, password: str, bounds: Mapping[str, Any]) -> SignedUp:
+async def _recovered(url: str, email: str, agent_name: str, password: str, bounds: OwnerOptions) -> SignedUp:
     """The account whose first answer got lost, with a new key. Another's is VenueError INVALID_CREDENTIALS."""
     async with await AsyncOwner.login(url, email, password, **bounds) as owner:
         me = await owner.me()

@@ -12,11 +12,11 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
-from raeth.client.client import AsyncClient
+from raeth.client.client import AsyncClient, ClientOptions
 from raeth.client.errors import Uncertain
-from raeth.client.owner import AsyncOwner
+from raeth.client.owner import AsyncOwner, OwnerOptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,11 +131,13 @@ def _iterating(
 class Client(_Blocking[AsyncClient]):
     """One agent on one venue, blocking. Arguments are those of AsyncClient. Close it, or use it in a `with`."""
 
-    def __init__(self, url: str | None = None, api_key: str | None = None, **options: Any) -> None:
+    def __init__(self, url: str | None = None, api_key: str | None = None, **options: Unpack[ClientOptions]) -> None:
         super().__init__(AsyncClient(url, api_key, **options), _Loop())
 
     @classmethod
-    def signup(cls, url: str | None, email: str, agent_name: str, password: str | None = None, **options: Any) -> Self:
+    def signup(
+        cls, url: str | None, email: str, agent_name: str, password: str | None = None, **options: Unpack[ClientOptions]
+    ) -> Self:
         """See `AsyncClient.signup`."""
         loop = _Loop()
         client = cls.__new__(cls)
@@ -212,11 +214,11 @@ class Client(_Blocking[AsyncClient]):
 class Owner(_Blocking[AsyncOwner]):
     """One account on one venue, blocking. Get one with `Owner.login`."""
 
-    def __init__(self, url: str | None, session_token: str | None, **options: Any) -> None:
+    def __init__(self, url: str | None, session_token: str | None, **options: Unpack[OwnerOptions]) -> None:
         super().__init__(AsyncOwner(url, session_token, **options), _Loop())
 
     @classmethod
-    def login(cls, url: str | None, email: str, password: str, **options: Any) -> Self:
+    def login(cls, url: str | None, email: str, password: str, **options: Unpack[OwnerOptions]) -> Self:
         """See `AsyncOwner.login`."""
         loop = _Loop()
         owner = cls.__new__(cls)

@@ -190,8 +190,10 @@ class Spoken(httpx2.AsyncBaseTransport):
 
     def __init__(self, *answers: httpx2.Response) -> None:
         self.answers = list(answers)
+        self.got: list[httpx2.Request] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.got.append(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -205,6 +207,14 @@ async def test_a_float_where_money_belongs_is_an_error_and_unknown_fields_are_no
             else:
                 with pytest.raises(BadAnswer, match="cash_cents"):
                     await alone.account()
+
+
+async def test_the_dead_man_switch_by_the_words_of_the_contract() -> None:
+    spoken = Spoken(httpx2.Response(200, json={"armed_until": "2026-11-20T10:30:00.123Z", "last_action": None}))
+    async with AsyncClient("http://venue", "k", transport=spoken) as alone:
+        armed = await alone.deadman(5_000, "BTC-1M-20261120T1031Z")
+    assert armed.armed_until == "2026-11-20T10:30:00.123Z"
+    assert msgspec.json.decode(spoken.got[0].content) == {"timeout_ms": 5_000, "scope": "BTC-1M-20261120T1031Z"}
 
 
 async def test_retry_after_is_kept_to_and_bounded() -> None:
