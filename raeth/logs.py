@@ -125,8 +125,8 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         logger.handlers.clear()
         logger.propagate = True
     # Eight lines at a first start that tell nobody anything; statements whose parameters may be e-mail addresses; and a
-    # line for every request of the house.
-    for name in ("alembic", "aiosqlite", "httpx2"):
+    # line for every request that this process makes of itself, or that a model makes.
+    for name in ("alembic", "aiosqlite", "httpx2", "mcp"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -298,7 +298,7 @@ async def _serve(
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    server.on_stop = (node.venue.hub.depart,)
+    server.on_stop = (node.venue.hub.depart, models.depart)
     tasks = [
         asyncio.create_task(node.scheduler.run(), name="scheduler"),
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),

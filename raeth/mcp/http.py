@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +33,8 @@ CALLS_AT_ONCE: Final = 512
 CALLS_AT_ONCE_PER_KEY: Final = 16
 """Waiting tools hold a request for up to 25 s; nobody needs many of them."""
 LOAD_WITHIN_S: Final = 15.0
+DEPART_S: Final = 1.0
+"""What a call under way still gets when the venue goes down; an order needs a hundredth of it."""
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -66,6 +68,8 @@ class Door:
         self._handle: Any = None
         self._loaded = asyncio.Event()
         self._calls: dict[bytes, int] = {}
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._departing = False
 
     # ---- the life of it ----
 
@@ -80,6 +84,13 @@ class Door:
         finally:
             self._handle = None
             self._loaded.set()
+
+    def depart(self) -> None:
+        """The venue is going down: calls that only wait are cut short, so that nobody waits for them."""
+        self._departing = True
+        until = asyncio.get_running_loop().time() + DEPART_S
+        for deadline in self._deadlines:
+            deadline.reschedule(until)
 
     def _load(self) -> Any:
         from mcp.server.transport_security import TransportSecuritySettings
@@ -135,19 +146,33 @@ class Door:
                 return
             handle = await self._ready()
             with self._counted(_header(scope, b"authorization")):
-                await handle(scope, _replay(body, receive), send)
+                await self._until_departure(handle(scope, _replay(body, receive), send))
         except RaethError as error:
             await _refuse(scope, send, error)
 
+    async def _until_departure(self, answering: Coroutine[Any, Any, None]) -> None:
+        """Let a call answer, unless the venue is going down and the call would outlast it: SERVICE_DEGRADED then."""
+        try:
+            async with asyncio.timeout(None) as deadline:
+                self._deadlines.add(deadline)
+                try:
+                    await answering
+                finally:
+                    self._deadlines.discard(deadline)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise RaethError(Code.SERVICE_DEGRADED, retry_after_ms=1000) from None
+
     async def _ready(self) -> Any:
-        """What answers. Raises SERVICE_DEGRADED while that is still being loaded, or no longer there."""
+        """What answers. Raises SERVICE_DEGRADED while that is still being loaded, or about to end."""
         try:
             async with asyncio.timeout(LOAD_WITHIN_S):
                 await self._loaded.wait()
         except TimeoutError:
             raise RaethError(Code.SERVICE_DEGRADED, retry_after_ms=1000) from None
-        if self._handle is None:
-            raise RaethError(Code.SERVICE_DEGRADED)
+        if self._handle is None or self._departing:
+            raise RaethError(Code.SERVICE_DEGRADED, retry_after_ms=1000)
         return self._handle
 
     async def _refusal(self, scope: Scope) -> httpx2.Response | None:
