@@ -201,11 +201,10 @@ class OrderEntry(Caller):
             raise unfulfilled(failure) from failure
         first = bodies[0]["client_order_id"]
         try:
-            found = [await self._known(body["client_order_id"]) for body in bodies]
+            found = [await self._known(body) for body in bodies]
             if None in found and call.straggling and fence is not None:
                 await self._fence(fence)
-                found = [await self._known(body["client_order_id"]) for body in bodies]
-                found = [None if order is not None and order.qty == 0 else order for order in found]
+                found = [await self._known(body) for body in bodies]
         except (VenueError, Lost) as error:
             raise Uncertain(f"{failure}; it may have been done", first, resolve) from error
         orders = tuple(order for order in found if order is not None)
@@ -214,15 +213,17 @@ class OrderEntry(Caller):
         note = f", but it may still arrive: send it again as {first!r}" if call.straggling and fence is None else ""
         raise unfulfilled(failure, note) from failure
 
-    async def _known(self, client_order_id: str) -> Order | None:
-        """The order of this id as it is now, or None if the venue has never seen it."""
-        request = Request("GET", f"/orders/by-client-id/{quoted(client_order_id)}")
+    async def _known(self, body: Body) -> Order | None:
+        """The order of this body's id as it is now, or None if there is none: the venue has never seen the id, or it
+        was used up by `_fence`, now or before an earlier question was left without an answer."""
+        request = Request("GET", f"/orders/by-client-id/{quoted(body['client_order_id'])}")
         try:
-            return decode(Order, await self._call(request, SETTLE_S).answer())
+            order = decode(Order, await self._call(request, SETTLE_S).answer())
         except VenueError as error:
             if error.code == "ORDER_NOT_FOUND":
                 return None
             raise
+        return None if order.qty == 0 and body["qty"] != 0 else order
 
     async def _fence(self, body: Body) -> None:
         """Use up a key with an order that must be declined. If an order took it meanwhile, that is just as well."""

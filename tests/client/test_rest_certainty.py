@@ -219,6 +219,20 @@ async def test_uncertain_names_the_order_and_resolves(tmp_path: Any) -> None:
         assert (await again.value.resolve()).order_id == there["order_id"]
 
 
+async def test_what_used_up_a_key_is_never_taken_for_the_order(tmp_path: Any) -> None:
+    """The key is used up, and then the network goes before anybody can ask what came of it."""
+    async with sides(tmp_path, patience_s=0.0) as (alice, _):
+        alice.network.plan = ["late", "pass", "pass", *["unsent"] * 1000]
+        with pytest.raises(Uncertain) as raised:
+            await alice.client.buy(alice.desk.symbol, 2, 20)
+        assert [order["qty"] for order in await alice.orders()] == [0]
+        alice.network.plan = []
+        with pytest.raises(Disconnected, match="nothing was done"):
+            await raised.value.resolve()
+        await alice.network.deliver()
+        assert [order["qty"] for order in await alice.orders()] == [0]
+
+
 async def test_a_key_of_the_callers_is_not_used_up(tmp_path: Any) -> None:
     """Who names an order can send it again under that name, whatever may still arrive."""
     async with sides(tmp_path, patience_s=0.0) as (alice, _):
