@@ -50,7 +50,7 @@ LINKS = {
 def header(scene: Scene, width: int) -> Text:
     symbol = scene.window.symbol if scene.window is not None else "no open window"
     left = line(" ", ("raeth", "bold"), "  ", (symbol, "bold cyan"))
-    time = clock(scene.now_ms)[:8] + "Z" if scene.now_ms else ""
+    time = clock(scene.now_ms)[:8] + "Z" if scene.now_ms and width >= LEAST_WIDTH else ""
     text, style = LINKS[scene.link]
     return spread(left, line(time, "  ", (text, style), " "), width)
 

@@ -42,11 +42,8 @@ def fit(text: Text, width: int) -> Text:
 
 
 def spread(left: Text, right: Text, width: int) -> Text:
-    """Two texts at the ends of a line; the right one gives way."""
-    gap = width - left.cell_len - right.cell_len
-    if gap < 1:
-        return fit(left, width)
-    return fit(left + " " * gap + right, width)
+    """Two texts at the ends of a line; the left one gives way."""
+    return fit(fit(left, max(0, width - right.cell_len)) + right, width)
 
 
 def box(title: str, content: Lines, width: int, height: int) -> Lines:
@@ -143,7 +140,7 @@ def yes_parts(scene: Scene) -> list[str | tuple[str, str]]:
 
 
 SPAN_MS = 60_000
-LABEL = 11
+LABEL = 12
 BRAILLE = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 LEAST_RANGE_CENTS = 200
 
@@ -183,7 +180,7 @@ def chart(
             else:
                 row.append("┊" if column == began else " ", FAINT)
         label = labels.get(number, "")
-        row.append(f"{label:>{LABEL}}", NOTE if number == strike_row else FAINT)
+        row.append(f"{label[:LABEL]:>{LABEL}}", NOTE if number == strike_row else FAINT)
         rows.append(row)
     return rows
 

@@ -52,11 +52,15 @@ def watch(
 
     from raeth.client.errors import ClientError
 
+    class Terminal(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # not an error: whoever read has seen enough
+
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without our characters shows others, and goes on
     if not os.environ.get("RAETH_API_KEY", "-"):
         del os.environ["RAETH_API_KEY"]  # set to nothing is not set
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     try:
         shown = asyncio.run(_watch(console, url, api_key or None, once))
     except (ClientError, ValueError) as error:
@@ -104,15 +108,16 @@ async def _moving(console: Console, url: str, api_key: str | None) -> None:
     if not console.is_terminal or console.is_dumb_terminal:
         await _follow(url, api_key, lambda scene: print_frame(console, scene), PLAIN_EVERY_S)
         return
-    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     from raeth.commands.frame import frame
 
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
 
         def draw(scene: Scene) -> None:
-            live.update(Group(*frame(scene, *console.size)), refresh=True)
+            rows = frame(scene, *console.size)
+            live.update(Text("\n", no_wrap=True, end="").join(rows), refresh=True)
 
         await _follow(url, api_key, draw, FRAME_S)
 
