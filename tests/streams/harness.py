@@ -219,19 +219,22 @@ class Hall:
 
 @asynccontextmanager
 async def opened_hall(
-    folder: Path, rules: Settings = RULES, open_limits: LimitSettings | None = None
+    folder: Path, rules: Settings = RULES, open_limits: LimitSettings | None = None, send_buffer: int | None = None
 ) -> AsyncIterator[Hall]:
-    """A venue with an open window, served with the options of the real process."""
-    async with (
-        opened_desk(folder, rules, open_limits if open_limits is not None else limits()) as desk,
-        serving(desk) as hall,
-    ):
+    """A venue with an open window, served with the options of the real process.
+
+    `send_buffer` is how much the system holds for each connection in bytes: little, where a test waits for it to fill.
+    """
+    chosen = open_limits if open_limits is not None else limits()
+    async with opened_desk(folder, rules, chosen) as desk, serving(desk, send_buffer) as hall:
         yield hall
 
 
 @asynccontextmanager
-async def serving(desk: Desk) -> AsyncIterator[Hall]:
+async def serving(desk: Desk, send_buffer: int | None = None) -> AsyncIterator[Hall]:
     listener = socket.create_server(("127.0.0.1", 0))
+    if send_buffer is not None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     listener.setblocking(False)
     assert isinstance(desk.http._transport, httpx2.ASGITransport)
     server = Server(
@@ -255,7 +258,8 @@ async def serving(desk: Desk) -> AsyncIterator[Hall]:
         yield hall
     finally:
         for peer in hall.peers:
-            peer.wire.transport.abort()
+            if peer.closed is None:
+                peer.wire.transport.abort()
         server.should_exit = True
         desk.venue.hub.depart()
         await asyncio.wait_for(task, WAIT_S)
