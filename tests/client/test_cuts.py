@@ -335,7 +335,7 @@ async def all_told_once(live: LiveVenue, facts: list[Fact], direct: AsyncClient)
     assert Counter(fact.trade_id for fact in facts if isinstance(fact, Fill)) == fills
     paid = {entry.market_id: entry.amount_cents async for entry in direct.iter_ledger() if entry.kind == "SETTLEMENT"}
     settled = [fact for fact in facts if isinstance(fact, Settled)]
-    assert max(Counter(fact.market_id for fact in settled).values()) == 1
+    assert set(Counter(fact.market_id for fact in settled).values()) <= {1}  # a run of few cuts may see none
     told = {fact.market_id: fact.pnl_cents for fact in settled if fact.pnl_cents}
     assert told == {market: amount for market, amount in paid.items() if amount}
 
