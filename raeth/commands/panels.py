@@ -256,6 +256,8 @@ def middle(scene: Scene, width: int) -> Text:
     bid, ask = scene.bids[0][0], scene.asks[0][0]
     mid = f"{(bid + ask) // 2}{'½' if (bid + ask) % 2 else ''}"
     text = f"── spread {ask - bid}¢ · mid {mid}¢ "
+    if cell_len(text) > width:
+        text = f"── {ask - bid}¢ · mid {mid}¢ "
     return line((text + "─" * max(0, width - cell_len(text)), FAINT))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,22 @@ def test_a_reader_that_goes_away_ends_it_quietly(host: Host, venue: VenueProcess
     assert bot.wait(timeout=60) == 0
     assert bot.stderr.read() == b""
     bot.stderr.close()
+
+
+def test_the_example_of_the_page_runs(host: Host, venue: VenueProcess) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bots.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "asyncio.sleep(90)" in example
+    done = subprocess.run(
+        [sys.executable, "-c", example.replace("asyncio.sleep(90)", "asyncio.sleep(14)")],
+        env=environment(host.folder, {"RAETH_URL": venue.url}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert "Place(side='BUY', qty=1" in done.stdout and "Summary(" in done.stdout
 
 
 def test_what_cannot_be_done_is_said_in_one_line(host: Host, venue: VenueProcess) -> None:
