@@ -299,5 +299,8 @@ async def test_replies_still_come_when_the_sender_stops_in_between(pair: Pair) -
         await peer.send(text)
     await peer.close()
     seq = hall.desk.sequencer.durable_seq
+    async with asyncio.timeout(20):
+        while len(hall.desk.sequencer.state.orders) < 50:
+            await asyncio.sleep(0.01)
     await hall.quiet()
     assert len(hall.desk.sequencer.state.orders) == 50 and hall.desk.sequencer.durable_seq >= seq

@@ -226,6 +226,7 @@ async def test_the_leaderboard_after_every_settlement(hall: Hall) -> None:
     desk, peer = hall.desk, await hall.anyone()
     maker, taker = await desk.trader("maker"), await desk.trader("taker")
     await peer.subscribe("leaderboard")
+    await hall.quiet(peer)
     await maker.place("BUY", 50, 5)
     await taker.place("SELL", 50, 5)
     await desk.next_window(STRIKE_CENTS + 100)
