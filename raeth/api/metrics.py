@@ -80,6 +80,7 @@ class Metrics:
         yield CounterMetricFamily("raeth_trades", "Executions.", self._trades)
         yield CounterMetricFamily("raeth_contracts_traded", "Contracts in executions.", self._contracts)
         yield from self._writer()
+        yield from self._streams()
         yield from self._state()
         yield from self._reference()
 
@@ -108,6 +109,12 @@ class Metrics:
         for name in ("ok", "retrying", "backpressured", "stopped"):
             mode.add_metric([name], float(health.mode == name))
         yield mode
+
+    def _streams(self) -> Iterator[Metric]:
+        hub = self._venue.hub
+        yield _gauge("raeth_streams", "Open streams: sockets and server-sent events.", len(hub.readers))
+        yield _gauge("raeth_subscriptions", "Channels that open streams listen to.", hub.subscriptions)
+        yield CounterMetricFamily("raeth_streams_cut_off", "Readers told to start over: too slow, mostly.", hub.cut_off)
 
     def _state(self) -> Iterator[Metric]:
         state = self._venue.sequencer.state

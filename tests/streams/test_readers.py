@@ -291,3 +291,20 @@ async def test_a_subscription_that_could_not_begin_leaves_nothing(hall: Hall, mo
     await alice.place("BUY", 40, 1)
     await hall.quiet(peer)
     assert len(peer.heard[channels[1]]) == 2
+
+
+async def test_open_streams_are_counted(hall: Hall) -> None:
+    peer = await hall.anyone()
+    await peer.subscribe("venue", f"book.{hall.desk.symbol}", f"book.{hall.desk.market_id}")
+    await (await hall.anyone()).caught_up()
+
+    async def numbers() -> dict[str, float]:
+        lines = (await hall.desk.http.get("/metrics")).text.splitlines()
+        rows = (line.split() for line in lines if line.startswith(("raeth_streams", "raeth_subscriptions")))
+        return {name: float(value) for name, value in rows if not name.endswith("_created")}
+
+    assert await numbers() == {"raeth_streams": 2, "raeth_subscriptions": 3, "raeth_streams_cut_off_total": 0}
+    assert "2 open" in (await hall.desk.http.get("/status")).text
+    hall.hub.resync("a test")
+    await peer.ended()
+    assert await numbers() == {"raeth_streams": 0, "raeth_subscriptions": 0, "raeth_streams_cut_off_total": 2}

@@ -83,6 +83,7 @@ async def status(call: Call) -> Answer:
         ("journal", f"{facts['persistence']['backend']}, {facts['persistence']['mode']}, seq {facts['seq']}"),
         ("trading", "frozen" if facts["frozen"] else "open"),
         ("reference", _reference_text(facts["reference"])),
+        ("streams", f"{len(call.venue.hub.readers)} open"),
     ]
     markets = [
         (market.symbol, market.status + (", halted" if market.halted else ""), f"{market.volume} traded")

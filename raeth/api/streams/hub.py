@@ -111,6 +111,11 @@ class Hub:
         if self._departing:
             reader.depart()
 
+    @property
+    def subscriptions(self) -> int:
+        """Channels that all readers together listen to."""
+        return sum(reader.listens_to for reader in self.readers)
+
     def leave(self, reader: Reader) -> None:
         self.readers.pop(reader, None)
 

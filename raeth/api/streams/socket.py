@@ -64,6 +64,10 @@ class Socket:
 
     # ---- a reader ----
 
+    @property
+    def listens_to(self) -> int:
+        return len(self._subscriptions.names)
+
     def push(self, message: Message) -> None:
         if self._ending:
             return

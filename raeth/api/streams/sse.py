@@ -95,6 +95,10 @@ class EventStream(Response):
 
     # ---- a reader ----
 
+    @property
+    def listens_to(self) -> int:
+        return len(self._subscriptions.names)
+
     def push(self, message: Message) -> None:
         if self._ending:
             return

@@ -35,6 +35,11 @@ TRADES_SHOWN: Final = 50
 class Reader(Protocol):
     """Whoever listens. Only `drained` waits, and only its own past waits for it."""
 
+    @property
+    def listens_to(self) -> int:
+        """How many channels."""
+        ...
+
     def push(self, message: Message) -> None:
         """Take one event, or part with the venue if too much is unread."""
         ...
