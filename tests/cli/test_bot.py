@@ -19,10 +19,24 @@ SHORT = {"RAETH_SERIES__WINDOW_MS": "12000"}
 """Long enough for agents that are quiet for the last five seconds of a window."""
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with hosting(tmp_path_factory.mktemp("bots")) as host:
         yield host
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """A test that fails ends what it started as well."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +57,7 @@ class Bot:
                 stdout=out,
                 stderr=err,
             )
+        STARTED.append(self.process)
 
     @property
     def text(self) -> str:

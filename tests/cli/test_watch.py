@@ -23,10 +23,24 @@ from tests.e2e.venue import RAETH, Host, VenueProcess, environment, hosting, unt
 SHORT = {"RAETH_SERIES__WINDOW_MS": "12000"}
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     with hosting(tmp_path_factory.mktemp("watch")) as host:
         yield host
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """A test that fails ends what it started as well."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait(timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +142,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [RAETH, "watch", "--url", url], env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
         )
+        STARTED.append(self.process)
         os.close(slave)
         self._wrote = b""
         self._reading = threading.Thread(target=self._read, daemon=True)

@@ -195,10 +195,11 @@ async def test_a_held_connection_is_noticed_and_replaced(venue: VenueProcess) ->
     ):
         live.listen(facts.append)
         market = await open_window(live, 2_500)
-        order = await live.place(market, "BUY", 5, 50)
+        # Above what the tests before may have left in this window.
+        order = await live.place(market, "BUY", 5, 70)
         proxy.pause()
         began = time.monotonic()
-        await other.place(market, "SELL", 5, 50)
+        await other.place(market, "SELL", 5, 70)
         async with asyncio.timeout(15):
             while live.fresh:
                 await asyncio.sleep(0.05)
