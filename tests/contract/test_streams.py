@@ -386,7 +386,8 @@ def test_who_does_not_read_is_cut_off(calm: Desk, dial: Dial) -> None:
     """Against the process as it runs: the others get their answers all the while."""
     agent = calm.signup()
     small = socket.create_connection(calm.venue.url.removeprefix("http://").rsplit(":", 1))
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # less, and what is left cannot be read in the venue's patience
+    # Less, and what is left cannot be read in the venue's patience.
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     slow, works = dial(sock=small, max_queue=1), dial(agent)
     slow.ack("subscribe", channels=[f"l3.{calm.market}"])
 
