@@ -194,7 +194,7 @@ class LimitSettings(Section):
         1_048_576, ge=65_536, le=268_435_456, description="Bytes a stream's reader may be behind before it is cut off."
     )
     book_interval_ms: int = Field(
-        20, ge=0, le=1_000, description="Changes of a book within this real time are one delta of its channel."
+        30, ge=0, le=1_000, description="Changes of a book within this real time are one delta of its channel."
     )
 
 

@@ -48,7 +48,9 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, credential: str, heard: Callable[[bytes], None]) -> None:
         self._credential = credential
-        self._heard = heard
+        self.heard = heard
+        self.record: list[tuple[float, bytes]] | None = None
+        """If set, what comes is kept with its time and read later: five hundred readers must not cost much."""
         self._buffer = b""
         self._open = False
         self.ready = asyncio.get_running_loop().create_future()
@@ -60,6 +62,9 @@ class Wire(asyncio.Protocol):
         self.transport.write(HANDSHAKE.format(credential=line).encode())
 
     def data_received(self, data: bytes) -> None:
+        if self.record is not None:
+            self.record.append((time.time(), data))
+            return
         buffer = self._buffer + data if self._buffer else data
         at = 0
         if not self._open:
@@ -84,7 +89,7 @@ class Wire(asyncio.Protocol):
             if at + head + size > end:
                 break
             if buffer[at] == 0x81:
-                self._heard(buffer[at + head : at + head + size])
+                self.heard(buffer[at + head : at + head + size])
             at += head + size
         self._buffer = buffer[at:]
 
@@ -237,31 +242,44 @@ def subscribers(port: int, market: str, count: int, pipe: Connection) -> None:
 
 
 async def _subscribe(port: int, market: str, count: int, pipe: Connection) -> None:
-    got: list[list[tuple[int, float]]] = [[] for _ in range(count)]
     told = [0]
 
-    def listener(mine: list[tuple[int, float]]) -> Callable[[bytes], None]:
-        def heard(text: bytes) -> None:
-            if text.startswith(b'{"channel":'):
-                now = time.time()
-                at = text.index(b'"seq":') + 6
-                mine.append((int(text[at : text.index(b",", at)]), now))
-                told[0] += 1
-
-        return heard
+    def snapshot(text: bytes) -> None:
+        told[0] += text.startswith(b'{"channel":')
 
     subscribe = frame(json.dumps({"op": "subscribe", "channels": [f"book.{market}"]}).encode())
-    wires = [await connect(port, listener(mine)) for mine in got]
+    wires = [await connect(port, snapshot) for _ in range(count)]
     for wire in wires:
         wire.say(subscribe)
     while told[0] < count:
         await asyncio.sleep(0.01)
+    for wire in wires:
+        wire.record = []
     pipe.send("ready")
     while not pipe.poll():
         await asyncio.sleep(0.05)
-    pipe.send(got)
+    pipe.send([_changes(wire) for wire in wires])
     for wire in wires:
         wire.transport.close()
+
+
+def _changes(wire: Wire) -> list[tuple[int, float]]:
+    """`(seq, received at)` of each event of the channel."""
+    found: list[tuple[int, float]] = []
+    moment = 0.0
+
+    def heard(text: bytes) -> None:
+        if text.startswith(b'{"channel":'):
+            at = text.index(b'"seq":') + 6
+            found.append((int(text[at : text.index(b",", at)]), moment))
+
+    recorded, wire.record = wire.record, None
+    wire.heard = heard
+    assert recorded is not None
+    for received_at, data in recorded:
+        moment = received_at
+        wire.data_received(data)
+    return found
 
 
 def fan_out(seconds: float, count: int = SUBSCRIBERS) -> Fanout:

@@ -43,6 +43,9 @@ log = structlog.get_logger("raeth.api.streams")
 
 HEARTBEAT_S: Final = 5.0
 
+ANSWERS_FIRST_S: Final = 0.001
+"""Whoever placed the orders of a batch hears of them before many readers of the book do."""
+
 ALIGN_S: Final = 0.002
 ALIGN_TRIES: Final = 1_000
 """How often, and how many times, a snapshot looks whether the hub has told all that is durable."""
@@ -254,7 +257,7 @@ class Hub:
                 found = True
         if found and self._flushing is None:
             loop = asyncio.get_running_loop()
-            due = max(loop.time(), self._flushed_at + self._interval_s)
+            due = max(loop.time() + ANSWERS_FIRST_S, self._flushed_at + self._interval_s)
             self._flushing = loop.call_at(due, self._flush_books)
 
     def _flush_books(self) -> None:
