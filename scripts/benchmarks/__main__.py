@@ -91,7 +91,7 @@ def measure_fan_out(rounds: int, seconds: float) -> list[tuple[str, str, str]]:
             f"book told to {told.subscribers} subscribers at {sockets.ORDERS_PER_S} orders/s: stamp to receipt",
             f"p50 {told.told_p50_ms:.1f}, p99 {told.told_p99_ms:.1f} ms",
             f"p99 of {len(found)} runs {min(one.told_p99_ms for one in found):.1f} to "
-            f"{max(one.told_p99_ms for one in found):.1f} ms; changes within 20 ms are one message",
+            f"{max(one.told_p99_ms for one in found):.1f} ms; changes within 30 ms are one message",
         ),
         (
             "… order latency with them, as a ratio to without",
