@@ -66,7 +66,7 @@ class Transport:
         self.url = url.rstrip("/")
         self.timeout_s = timeout_s
         headers = {"User-Agent": "raeth-client/1", "Accept": "application/json"}
-        if bearer is not None:
+        if bearer:
             headers["Authorization"] = f"Bearer {bearer}"
         address = httpx2.URL(self.url)
         if address.scheme not in ("http", "https") or not address.host:
