@@ -189,6 +189,28 @@ def audit(
     out.print(table)
 
 
+@app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="A directory that is not there yet; it can be served as it is.")],
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What was copied as JSON.")] = False,
+) -> None:
+    """Copy a venue, running or not, and verify the copy. It holds the pepper and e-mail addresses: keep it private."""
+    from raeth.backup import BackupFailed, back_up
+    from raeth.clock import iso_ms
+
+    try:
+        report = back_up(_data_dir(data_dir), to)
+    except BackupFailed as error:
+        raise fail(str(error)) from None
+    if as_json:
+        print(json.dumps(report.as_dict()))
+        return
+    stamp = iso_ms(report.last_ts) if report.commands else "-"
+    out.print(f"backup at {report.path}: {report.commands:,} commands to {stamp}, {report.size_bytes:,} bytes, chain")
+    out.print(f"verified, head {report.chain_head}; the admin token is not in it", markup=False)
+
+
 # ---- operating a running venue ----
 
 
