@@ -247,3 +247,14 @@ async def test_the_input_is_never_echoed(desk: Desk, alice: Trader) -> None:
         assert response.status_code in (400, 422) and secret not in response.text
     for path in (f"/orders/{secret}", f"/orders/by-client-id/{secret}", f"/markets/{secret}"):
         assert secret not in (await alice.call("GET", path)).text
+
+
+async def test_a_list_with_many_filters_goes_on_page_by_page(desk: Desk, alice: Trader) -> None:
+    """The filters are part of what a cursor is bound to, however long they are."""
+    for price in (30, 31):
+        await alice.place("BUY", price, 1)
+    every = "OPEN PARTIALLY_FILLED FILLED CANCELLED EXPIRED REJECTED".split()
+    first = await alice.get("/orders", limit=2, market_id=desk.market_id, status=every)
+    rest = await alice.get("/orders", limit=2, market_id=desk.market_id, status=every, cursor=first["next_cursor"])
+    assert [len(page["items"]) for page in (first, rest)] == [2, 1] and rest["next_cursor"] is None
+    await alice.refused("INVALID_CURSOR", 422, "GET", "/markets", params={"series": "é" * 64, "cursor": "x"})

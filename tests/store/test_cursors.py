@@ -10,7 +10,10 @@ from raeth.errors import Code, RaethError
 from raeth.store.cursors import KEY_MAX, LENGTH_MAX, decode, encode
 
 KEYSETS = st.lists(st.integers(0, KEY_MAX), min_size=1, max_size=3).map(tuple)
-NAMES = st.sampled_from(["orders", "fills", "ledger", "markets"])
+NAMES = st.one_of(
+    st.sampled_from(["orders", "fills", "ledger", "markets"]), st.text(max_size=300).map("orders|a={}".format)
+)
+"""A list's filters are part of its name, so a name may be long."""
 
 
 def refused(name: str, text: str, size: int = 1) -> bool:
