@@ -169,6 +169,22 @@ class CancelOrders(Command):
     client_order_ids: tuple[str, ...] | None = None
 
 
+class CallDeadman(Command):
+    """Cancel what the agent has resting (in `market`; None: anywhere) unless this comes again within `timeout_ms`.
+
+    0 disarms."""
+
+    agent: int
+    key_id: str
+    timeout_ms: int
+    market: int | None = None
+
+
+class Resurface(Command):
+    """The venue can be reached again after a time in which it could not: dead-man timers move by that time, which began
+    at the last stamp."""
+
+
 class Disconnect(Command):
     """The socket that an agent tied its resting orders to is gone: all of them are cancelled (`DISCONNECT`).
 
@@ -255,6 +271,8 @@ AnyCommand = (
     | AmendOrder
     | CancelOrder
     | CancelOrders
+    | CallDeadman
+    | Resurface
     | Disconnect
     | Freeze
     | Unfreeze

@@ -177,6 +177,38 @@ class OrdersCancelled(Event):
     not_open: tuple[int, ...] = ()
 
 
+class DeadmanSet(Event):
+    """A dead-man timer was armed, or disarmed (`armed_until` None). `market` None: it is for all markets.
+
+    `last_ts` and `last_cancelled`: when it last fired (None: never), and how many orders that cancelled.
+    """
+
+    agent: int
+    market: int | None
+    armed_until: int | None
+    last_ts: int | None
+    last_cancelled: int
+    ts: int
+
+
+class DeadmanFired(Event):
+    """A dead-man timer ran out; the ends of the `cancelled` orders come right before."""
+
+    agent: int
+    market: int | None
+    cancelled: int
+    ts: int
+
+
+class DeadmanMoved(Event):
+    """An armed dead-man timer was moved, because the venue could not be reached."""
+
+    agent: int
+    market: int | None
+    armed_until: int
+    ts: int
+
+
 class CashMoved(Event):
     """A wallet's cash changed. `wallet` is an agent's id, an account's (its master wallet), or 0 for the venue's fees.
 
@@ -287,6 +319,9 @@ AnyEvent = (
     | AmendRejected
     | QuotesPut
     | OrdersCancelled
+    | DeadmanSet
+    | DeadmanFired
+    | DeadmanMoved
     | CashMoved
     | Transferred
     | FaucetClaimed

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from raeth.engine import accounts, operating, trading, windows
+from raeth.engine import accounts, deadman, operating, trading, windows
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.plan import Plan, after_plan, judge
@@ -36,6 +36,8 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     state.seq = seq
     state.next_n = 0
     out: Events = []
+    if state.timers:
+        windows.resurface(state, command, ts, out)
     if ts >= state.next_due and state.settings is not None:
         windows.advance(state, ts, out)
     state.ts = ts
@@ -54,7 +56,7 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
                 out.append(ev.Refused("EXCHANGE_FROZEN"))
             else:
                 handler(state, agent, command, ts, out)
-    elif kind is not cmd.Tick:
+    elif kind is not cmd.Tick and kind is not cmd.Resurface:
         _VENUE[kind](state, command, ts, out)
     return out
 
@@ -125,6 +127,7 @@ _AGENT: dict[type[cmd.Command], tuple[_Handler, bool, bool]] = {
     cmd.AmendOrder: (trading.amend_order, False, True),
     cmd.CancelOrder: (trading.cancel_order, True, True),
     cmd.CancelOrders: (trading.cancel_orders, True, True),
+    cmd.CallDeadman: (deadman.call, True, True),
     cmd.Faucet: (accounts.faucet, False, False),
 }
 

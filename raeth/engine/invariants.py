@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raeth.engine.deadman import armed
 from raeth.engine.margin import lock_cents
 from raeth.engine.plan import reducible
 from raeth.engine.state import Market, State
@@ -19,6 +20,11 @@ def check(state: State) -> None:
         assert agent.free >= 0, "free cash below zero"
     resting = sum(len(q) for m in state.markets.values() for side in m.book.levels for q in side)
     assert resting == len(state.orders), "an order rests that is not open, or the other way round"
+    for agent_id, market_id, timer in armed(state):
+        assert timer.until > state.ts, "a dead-man timer is overdue"
+        assert 0 < timer.queued <= timer.until, "a dead-man timer waits too long"
+        assert (timer.queued, agent_id, market_id) in state.timers, "nobody waits for a dead-man timer"
+    assert not state.timers or state.next_due <= state.timers[0][0], "a dead-man timer may be overlooked"
 
 
 def _check_market(state: State, market: Market) -> None:

@@ -7,11 +7,12 @@ orders, of its positions) is kept. Sums that follow from the orders are computed
 from __future__ import annotations
 
 import hashlib
+import heapq
 
 import msgspec
 
 from raeth.engine.clearing import take_in
-from raeth.engine.state import Account, Agent, Key, Market, Position, State
+from raeth.engine.state import Account, Agent, Deadman, Key, Market, Position, State
 from raeth.engine.types import BUY, SELL, KeySpec, Order, PrintFact, Settings
 from raeth.engine.windows import schedule
 
@@ -23,6 +24,12 @@ class _Key(msgspec.Struct, array_like=True):
     created_ts: int
 
 
+class _Deadman(msgspec.Struct, array_like=True):
+    until: int
+    last_ts: int | None
+    last_cancelled: int
+
+
 class _Agent(msgspec.Struct, array_like=True):
     id: int
     name: str
@@ -31,6 +38,7 @@ class _Agent(msgspec.Struct, array_like=True):
     suspended: bool
     keys: list[_Key]
     markets: list[int]
+    deadman: _Deadman | None = None
 
 
 class _Account(msgspec.Struct, array_like=True):
@@ -69,6 +77,7 @@ class _Market(msgspec.Struct, array_like=True):
     fees_cents: int
     positions: list[_Position]
     orders: list[Order]
+    deadmen: list[tuple[int, _Deadman]] = []
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -150,6 +159,7 @@ def _dump_account(state: State, account: Account) -> _Account:
                 agent.suspended,
                 [_Key(state.keys[key].spec, state.keys[key].created_ts) for key in agent.keys],
                 list(agent.positions),
+                None if agent.deadman is None else _dump_deadman(agent.deadman),
             )
             for agent in agents
         ],
@@ -180,7 +190,12 @@ def _dump_market(market: Market, settings: list[Settings]) -> _Market:
             for agent, p in market.positions.items()
         ],
         [*market.book.orders(BUY), *market.book.orders(SELL)],
+        [(agent, _dump_deadman(market.deadmen[agent])) for agent in sorted(market.deadmen)],
     )
+
+
+def _dump_deadman(timer: Deadman) -> _Deadman:
+    return _Deadman(timer.until, timer.last_ts, timer.last_cancelled)
 
 
 def load(data: bytes) -> State:
@@ -234,11 +249,22 @@ def _load_account(state: State, saved: _Account) -> None:
         agent.cash = each.cash
         agent.suspended = each.suspended
         account.agents.append(agent.id)
+        if each.deadman is not None:
+            agent.deadman = _load_deadman(state, each.deadman, agent.id, 0)
         state.agents[agent.id] = agent
         state.names[agent.name.lower()] = agent.id
         for key in each.keys:
             agent.keys.append(key.spec.key_id)
             state.keys[key.spec.key_id] = Key(agent, key.spec, key.created_ts)
+
+
+def _load_deadman(state: State, saved: _Deadman, agent_id: int, market_id: int) -> Deadman:
+    timer = Deadman()
+    timer.until = timer.queued = saved.until
+    timer.last_ts, timer.last_cancelled = saved.last_ts, saved.last_cancelled
+    if timer.until:
+        heapq.heappush(state.timers, (timer.until, agent_id, market_id))
+    return timer
 
 
 def _load_market(state: State, saved: _Market, settings: list[Settings]) -> None:
@@ -247,6 +273,8 @@ def _load_market(state: State, saved: _Market, settings: list[Settings]) -> None
         setattr(market, name, getattr(saved, name))
     state.markets[market.id] = market
     state.symbols[market.symbol] = market.id
+    for agent_id, deadman in saved.deadmen:
+        market.deadmen[agent_id] = _load_deadman(state, deadman, agent_id, market.id)
     for each in saved.positions:
         position = Position(state.agents[each.agent])
         position.net = each.net

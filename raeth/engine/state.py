@@ -54,10 +54,25 @@ class Position:
         self.lock = lock
 
 
+class Deadman:
+    """A dead-man timer. `until` is when it fires, 0 while it is not armed; `last_ts` when it last did.
+
+    `queued` is the moment of its entry in `State.timers`, no later than `until`; 0 when there is none.
+    """
+
+    __slots__ = ("last_cancelled", "last_ts", "queued", "until")
+
+    def __init__(self) -> None:
+        self.until = 0
+        self.queued = 0
+        self.last_ts: int | None = None
+        self.last_cancelled = 0
+
+
 class Agent:
     """A trading agent. `cash` is settled cents; `locked` the sum of its positions' locks."""
 
-    __slots__ = ("account", "cash", "created_ts", "id", "keys", "locked", "name", "positions", "suspended")
+    __slots__ = ("account", "cash", "created_ts", "deadman", "id", "keys", "locked", "name", "positions", "suspended")
 
     def __init__(self, agent_id: int, account: Account, name: str, created_ts: int) -> None:
         self.id = agent_id
@@ -69,6 +84,7 @@ class Agent:
         self.suspended = False
         self.positions: dict[int, Position] = {}
         self.keys: list[str] = []
+        self.deadman: Deadman | None = None
 
     @property
     def free(self) -> int:
@@ -109,6 +125,7 @@ class Market:
     __slots__ = (
         "book",
         "close_at",
+        "deadmen",
         "fees_cents",
         "halted",
         "id",
@@ -138,6 +155,7 @@ class Market:
         self.unusable = False
         self.book = Book()
         self.positions: dict[int, Position] = {}
+        self.deadmen: dict[int, Deadman] = {}
         self.open_print: PrintFact | None = None
         self.last_price: int | None = None
         self.volume = 0
@@ -185,6 +203,7 @@ class State:
         "seq",
         "settings",
         "symbols",
+        "timers",
         "ts",
         "unprinted",
     )
@@ -212,6 +231,8 @@ class State:
         self.unprinted: dict[int, tuple[Market | None, Market | None]] = {}
         self.orders: dict[int, Order] = {}
         self.expiries: list[tuple[int, int]] = []
+        # A heap of (moment, agent, market or 0): dead-man timers, none of them later than it falls due.
+        self.timers: list[tuple[int, int, int]] = []
         self.reference_price: int | None = None
         self.reference_ts = 0
         self.reference_source = ""

@@ -285,13 +285,14 @@ def cancel_orders(state: State, agent: Agent, command: cmd.CancelOrders, ts: int
             else:
                 chosen.append(order)
     else:
-        chosen = [order for order in _resting(agent, command.market) if _matches(order, command)]
+        chosen = [order for order in resting(agent, command.market) if _matches(order, command)]
     for order in chosen:
         end_order(state, order, CANCELLED, "USER", ts, out)
     out.append(ev.OrdersCancelled(agent.id, len(chosen), tuple(not_open)))
 
 
-def _resting(agent: Agent, market: int | None) -> list[Order]:
+def resting(agent: Agent, market: int | None) -> list[Order]:
+    """What an agent has resting, in one market or (None) in all."""
     positions = agent.positions
     chosen = positions.values() if market is None else [positions[market]] if market in positions else []
     return [order for position in chosen for order in position.orders.values()]
@@ -313,7 +314,7 @@ def disconnect(state: State, command: cmd.Disconnect, ts: int, out: Events) -> N
 
 def cancel_all(state: State, agent: Agent, reason: str, ts: int, out: Events) -> int:
     """Cancel everything an agent has resting. Returns how many orders that was."""
-    chosen = _resting(agent, None)
+    chosen = resting(agent, None)
     for order in chosen:
         end_order(state, order, CANCELLED, reason, ts, out)
     return len(chosen)

@@ -10,6 +10,7 @@ import heapq
 from typing import Final
 
 from raeth.engine import commands as cmd
+from raeth.engine import deadman
 from raeth.engine import events as ev
 from raeth.engine.clearing import Events, clear_book, end_order, finish, new_id
 from raeth.engine.state import Market, State
@@ -73,6 +74,8 @@ def schedule(state: State) -> None:
     due = min(_next_boundary(state), _next_deadline(state) + 1)
     if state.expiries:
         due = min(due, state.expiries[0][0])
+    if state.timers:
+        due = min(due, state.timers[0][0])
     state.next_due = due
 
 
@@ -91,20 +94,25 @@ def _next_deadline(state: State) -> int:
 
 
 def advance(state: State, ts: int, out: Events) -> None:
-    """Do all that fell due up to and including `ts`, in due order; at one moment: expiries, boundary, deadline."""
+    """Do all that fell due up to and including `ts`, in due order; at one moment: expiries, dead-man timers, boundary,
+    deadline."""
     gap = bool(state.ts) and ts - state.ts > rules_of(state).gap_ms
     while True:
         expiry = state.expiries[0][0] if state.expiries else NEVER
+        timer = state.timers[0][0] if state.timers else NEVER
         boundary = _next_boundary(state)
         deadline = _next_deadline(state)
-        first = min(expiry, boundary, deadline)
-        if first > ts or (first == deadline == ts and expiry > ts and boundary > ts):
+        sooner = min(expiry, timer, boundary)
+        first = min(sooner, deadline)
+        if first > ts or (first == ts and sooner > ts):
             break
         if expiry == first:
             _, order_id = heapq.heappop(state.expiries)
             order = state.orders.get(order_id)
             if order is not None and order.expires_at == expiry:
                 end_order(state, order, EXPIRED, None, expiry, out)
+        elif timer == first:
+            deadman.fall_due(state, out)
         elif boundary == first:
             if gap:
                 _cross_in_gap(state, boundary, ts, out)
@@ -113,6 +121,14 @@ def advance(state: State, ts: int, out: Events) -> None:
         else:
             _print_missing(state, deadline, out)
     schedule(state)
+
+
+def resurface(state: State, command: cmd.Command, ts: int, out: Events) -> None:
+    """Move the dead-man timers by a time in which nobody could call: a gap, or what a `Resurface` puts an end to."""
+    away_ms = ts - state.ts
+    if away_ms > rules_of(state).gap_ms or (away_ms and isinstance(command, cmd.Resurface)):
+        deadman.postpone(state, away_ms, ts, out)
+        schedule(state)
 
 
 def _cross(state: State, boundary: int, out: Events) -> None:
@@ -159,6 +175,7 @@ def _expire(state: State, market: Market, boundary: int, out: Events) -> None:
     market.seq = state.seq
     out.append(ev.MarketExpired(market.id, boundary))
     clear_book(state, market, "MARKET_CLOSED", boundary, out)
+    market.deadmen.clear()
 
 
 def take_print(state: State, command: cmd.Print, ts: int, out: Events) -> None:
