@@ -27,8 +27,9 @@ from raeth.api.streams.wire import StreamHttp, StreamSocket
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
+from raeth.engine.types import ENGINE_VERSION
 from raeth.engine.types import Settings as Rules
-from raeth.journal.base import JournalDamaged, JournalUnavailable
+from raeth.journal.base import JournalDamaged, JournalForeign, JournalUnavailable
 from raeth.journal.scrub import scrub
 from raeth.journal.sqlite import SqliteJournal
 from raeth.mcp import http as mcp
@@ -36,7 +37,7 @@ from raeth.reference import first_ts_ms, open_source
 from raeth.reference.types import ReferenceSource
 from raeth.sequencer import Sequencer, SettingsDiffer
 from raeth.series.scheduler import Scheduler
-from raeth.store.migrate import upgrade
+from raeth.store.migrate import NewerTables, recognise, upgrade
 from raeth.store.projector import Projector
 from raeth.store.queries import Store
 from raeth.store.reader import sqlite_url
@@ -155,6 +156,8 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
     try:
         clock, start_ms = await venue_clock(settings, journal)
         sequencer = await _start_sequencer(settings, journal, clock, adopt)
+    except (JournalForeign, NewerTables) as other:
+        raise CannotServe(f"data dir {settings.data_dir} belongs to another version: {other}; nothing was changed") from None
     except JournalDamaged as damage:
         raise CannotServe(f"{damage}; nothing was changed; restore a backup or run `raeth audit`") from None
     except JournalUnavailable as trouble:
@@ -195,7 +198,11 @@ async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Cl
     rules = rules_of(settings)
     # The tables take part in the journal's transactions, so they must be there before the first row; the journal has
     # made the file by now, and would not take one that holds only other people's tables.
-    await asyncio.to_thread(upgrade, sqlite_url(settings.data_dir / DATABASE))
+    url = sqlite_url(settings.data_dir / DATABASE)
+    wrote = await asyncio.to_thread(recognise, url)
+    if wrote not in (None, ENGINE_VERSION):
+        raise JournalForeign(f"its journal was written by engine {wrote}, and this program is engine {ENGINE_VERSION}")
+    await asyncio.to_thread(upgrade, url)
     sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt)
     try:
         await sequencer.start()
@@ -286,7 +293,7 @@ async def _serve(
         uvicorn.Config(
             models.venue,
             loop="uvloop",
-            http=StreamHttp,
+            http=StreamHttp.within(settings.limits.body_deadline_ms / 1000),
             ws=StreamSocket,
             ws_max_size=settings.limits.frame_bytes,
             ws_per_message_deflate=False,  # it would compress each event anew for each reader

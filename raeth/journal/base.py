@@ -9,6 +9,7 @@ between `begin` and `commit` nobody else can append:
 Errors, one small tree:
 
     JournalDamaged              what is stored is not what was written: stop and say which `seq`
+      JournalForeign            it is whole, and of another version of the program
     JournalUnavailable          the database did not take it: disk full, I/O error, lock timeout
       JournalRefused            the transaction itself is at fault and was rolled back: a bug above, retrying is no use
 """
@@ -103,6 +104,14 @@ class JournalDamaged(Exception):
         super().__init__(f"journal damaged at seq {seq}: {why}")
         self.seq = seq
         self.why = why
+
+
+class JournalForeign(JournalDamaged):
+    """The file is whole, but another version of the program has to read it. Its text names both."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(0, why)
+        self.args = (why,)
 
 
 class JournalUnavailable(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from struct import pack
 from time import monotonic, sleep
 
-from raeth.journal.base import JournalDamaged, JournalRefused, JournalUnavailable, Snapshot
+from raeth.journal.base import JournalDamaged, JournalForeign, JournalRefused, JournalUnavailable, Snapshot
 
 FORMAT = 1
 APPLICATION_ID = 0x72616574
@@ -221,4 +221,4 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if row is None:
         raise JournalDamaged(0, f"{path} does not say which format it has")
     if row[0] != FORMAT:
-        raise JournalDamaged(0, f"{path} has format {row[0]}; this version reads and writes format {FORMAT} only")
+        raise JournalForeign(f"{path} has format {row[0]}; this version reads and writes format {FORMAT} only")

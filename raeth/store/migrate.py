@@ -30,8 +30,16 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LOCK_TIMEOUT_S: Final = 30.0
 
 
+class NewerTables(Exception):
+    """The tables are of a version that this program does not know yet. Nothing was changed."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"its tables are at version {version}, and this program knows versions up to {HEAD}")
+
+
 def upgrade(url: str | URL) -> None:
     """Run all versions that are missing; a millisecond when none is. Blocks: in a running loop, give it a thread.
+    Raises NewerTables.
 
     The journal must have been opened before: it takes a file for its own only while there is nothing else in it.
     `url` as SQLAlchemy writes it; an async driver in it is replaced by the plain one (`sqlite+aiosqlite:` → `sqlite:`).
@@ -39,7 +47,7 @@ def upgrade(url: str | URL) -> None:
     engine = _engine(make_url(url))
     try:
         with engine.begin() as connection:
-            before = current(connection)
+            before = _known(current(connection))
             if before == HEAD:
                 return
             from alembic import command  # slow to import, and seldom needed
@@ -57,6 +65,30 @@ def current(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def recognise(url: str | URL) -> int | None:
+    """The engine version of the newest rules in the journal, before anything is changed; None for a new database.
+
+    Read off the tables, because another engine's commands need not be readable. Raises NewerTables. Blocks.
+    """
+    engine = _engine(make_url(url))
+    try:
+        with engine.begin() as connection:
+            version = _known(current(connection))
+            newest: int | None = connection.execute(text(_ENGINE)).scalar() if version is not None else None
+            return newest
+    finally:
+        engine.dispose()
+
+
+_ENGINE: Final = "SELECT engine_version FROM configurations ORDER BY seq DESC LIMIT 1"
+
+
+def _known(version: str | None) -> str | None:
+    if version is not None and version > HEAD:
+        raise NewerTables(version)
+    return version
 
 
 def configuration(connection: Connection) -> Config:

@@ -22,6 +22,7 @@ from raeth.journal.base import (
     Head,
     Journal,
     JournalDamaged,
+    JournalForeign,
     JournalRefused,
     JournalUnavailable,
     Key,
@@ -244,7 +245,7 @@ async def test_a_strangers_database_is_refused_and_untouched(path: Path, sql: Sq
 async def test_a_newer_format_is_refused(path: Path, journal: SqliteJournal, sql: Sql) -> None:
     await journal.close()
     sql("UPDATE journal_meta SET format = 2")
-    with pytest.raises(JournalDamaged, match="format 2"):
+    with pytest.raises(JournalForeign, match="format 2"):
         await SqliteJournal(path).open()
 
 
