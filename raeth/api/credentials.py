@@ -146,13 +146,18 @@ class Door:
         self._check_key(call, access, key, secret)
         return True
 
+    def from_allowed_address(self, call: Call, key: Key) -> bool:
+        """Whether the key may be used from where this request comes from."""
+        allowed = key.spec.allowed_ips
+        return not allowed or _inside(call.address, allowed)
+
     def _check_key(self, call: Call, access: Access, key: Key, secret: bytes) -> None:
         spec = key.spec
         if not hmac.compare_digest(digest_of(self._pepper, secret), spec.digest):
             raise self._failed(call, Code.AUTH_INVALID)
         if spec.expires_at is not None and spec.expires_at <= real_now_ms():
             raise self._failed(call, Code.AUTH_EXPIRED)
-        if spec.allowed_ips and not _inside(call.address, spec.allowed_ips):
+        if not self.from_allowed_address(call, key):
             raise self._failed(call, Code.IP_NOT_ALLOWED)
         agent = key.agent
         call.actor, call.key, call.agent, call.account_id = AGENT, key, agent, agent.account.id

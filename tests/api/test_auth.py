@@ -175,7 +175,8 @@ async def test_a_session_is_a_cookie_too_and_logout_ends_it(desk: Desk) -> None:
     login = {"email": "Ada-1@Example.org", "password": PASSWORD}
     response = await desk.http.post("/api/v1/auth/login", json=login)
     cookie = response.headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" in cookie
+    desk.http.cookies.set("raeth_session", response.json()["session_token"])  # the test's client speaks no TLS
     assert (await desk.http.get("/api/v1/me")).json()["account_id"] == signup["account_id"]
     assert (await desk.http.get("/api/v1/account")).status_code == 400, "an owner must say which agent"
     assert (await desk.http.get("/api/v1/meta/version")).status_code == 200
@@ -184,8 +185,6 @@ async def test_a_session_is_a_cookie_too_and_logout_ends_it(desk: Desk) -> None:
     assert (await desk.http.get("/api/v1/me")).json()["code"] == "AUTH_INVALID"
     desk.http.cookies.clear()
     assert (await desk.http.get("/api/v1/me")).json()["code"] == "AUTH_MISSING"
-    secure = await desk.http.post("https://venue/api/v1/auth/login", json=login)
-    assert "; Secure" in secure.headers["set-cookie"]
 
 
 async def test_no_more_passwords_wait_than_can_be_hashed_soon(desk: Desk) -> None:

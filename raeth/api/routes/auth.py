@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from raeth.api.access import Access, Budget
@@ -29,6 +30,11 @@ RESERVED: Final = frozenset(
     | {"security", "staff", "support", "system", "treasury", "venue"}
 )
 """Names nobody gets: they would pass for the venue, or for a word of this API."""
+
+_LOOPBACK: Final = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?").fullmatch
+
+_HANDED_ON: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip", b"via")
+"""What proxies add to a request."""
 
 _SIGNUP_EXAMPLE: Final = {"email": "ada@example.org", "agent_name": "ada-1", "password": "correct horse battery"}
 
@@ -151,8 +157,19 @@ async def ws_ticket(call: Call) -> Any:
 
 
 def _cookie(call: Call, token: str, max_age_s: int) -> str:
-    """The session's cookie. Secure everywhere but on plain HTTP from this machine itself, where browsers would drop it
-    and nobody else can listen."""
-    loopback = call.address in ("127.0.0.1", "::1")
-    secure = "" if call.scope["scheme"] == "http" and loopback else "; Secure"
+    """The session's cookie. Secure everywhere but on plain HTTP within this machine, where browsers would drop it and
+    nobody else can listen."""
+    secure = "" if _within_this_machine(call) else "; Secure"
     return f"{COOKIE}={token}; Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Strict{secure}"
+
+
+def _within_this_machine(call: Call) -> bool:
+    """Plain HTTP, asked for by a name of this machine and handed on by nobody: a proxy that takes the TLS off may run
+    on this machine too, and need not be one the venue was told of."""
+    headers = call.raw_headers
+    return (
+        call.scope["scheme"] == "http"
+        and call.address in ("127.0.0.1", "::1")
+        and _LOOPBACK(headers.get(b"host", b"")) is not None
+        and not any(name in headers for name in _HANDED_ON)
+    )

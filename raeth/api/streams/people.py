@@ -91,11 +91,14 @@ async def identify_by_key(opened: Call, api_key: str) -> Key:
 
 
 async def _by_ticket(call: Call, ticket: str) -> Key:
-    """The key a ticket was made with; the ticket is used up. Raises AUTH_INVALID, AUTH_EXPIRED, AUTH_REVOKED."""
+    """The key a ticket was made with; the ticket is used up. Raises AUTH_INVALID, AUTH_EXPIRED, AUTH_REVOKED, and
+    IP_NOT_ALLOWED: a ticket reaches no further than its key."""
     venue = call.venue
     if not ticket.startswith(TICKET) or len(ticket) > CREDENTIAL_MAX:
         raise _failed(call, Code.AUTH_INVALID)
     hashed, claim = token_hash(ticket), secrets.token_hex(16)
+    if await venue.store.ticket(hashed) is None:  # a guess must not cost the journal's writer anything
+        raise _failed(call, Code.AUTH_INVALID)
     await venue.sequencer.write([use_ticket(hashed, claim)])
     row = await venue.store.ticket(hashed)
     if row is None or row.claim != claim:
@@ -108,6 +111,8 @@ async def _by_ticket(call: Call, ticket: str) -> Key:
         raise _failed(call, Code.AUTH_REVOKED)
     if key.spec.expires_at is not None and key.spec.expires_at <= real_now_ms():
         raise _failed(call, Code.AUTH_EXPIRED)
+    if not venue.door.from_allowed_address(call, key):
+        raise _failed(call, Code.IP_NOT_ALLOWED)
     return key
 
 

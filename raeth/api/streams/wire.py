@@ -10,8 +10,9 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from raeth.api.connection import BoundedHttp
 
 TEXT: Final = 0x81
 """A whole text frame: FIN and opcode 1 (RFC 6455, section 5.2)."""
@@ -61,7 +62,7 @@ class Message:
         return made
 
 
-class StreamHttp(HttpToolsProtocol):
+class StreamHttp(BoundedHttp):
     """The server's HTTP, with its transport handed to the application: it ends event streams that nobody reads."""
 
     def on_message_begin(self) -> None:
