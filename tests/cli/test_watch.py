@@ -12,35 +12,13 @@ import struct
 import subprocess
 import termios
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from tests.e2e.venue import RAETH, Host, VenueProcess, environment, hosting, until
-
-SHORT = {"RAETH_SERIES__WINDOW_MS": "12000"}
-
-
-STARTED: list[subprocess.Popen[bytes]] = []
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    with hosting(tmp_path_factory.mktemp("watch")) as host:
-        yield host
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left_running() -> Iterator[None]:
-    """A test that fails ends what it started as well."""
-    yield
-    while STARTED:
-        process = STARTED.pop()
-        if process.poll() is None:
-            process.kill()
-            process.wait(timeout=10)
+from tests.cli.programs import SHORT, STARTED
+from tests.e2e.venue import RAETH, Host, VenueProcess, environment, until
 
 
 @pytest.fixture(scope="module")
