@@ -22,7 +22,7 @@ from raeth.engine.events import Event, MarketResolved, OrderPlaced, Traded
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.snapshot import state_hash
 from raeth.engine.state import State
-from raeth.engine.types import ENGINE_VERSION
+from raeth.engine.types import ENGINE_VERSION, ENGINES_CONTINUED
 from raeth.journal.base import EMPTY_HEAD, Head, JournalDamaged, Row
 from raeth.journal.chain import verify
 from raeth.store import rebuild
@@ -134,7 +134,7 @@ def _executed(
             command, events = codec.decode_command(row.command), codec.decode_events(row.events)
         except msgspec.MsgspecError as error:
             raise AuditFailed(row.seq, f"not readable by this version: {error}") from None
-        if isinstance(command, Configure) and command.engine_version != ENGINE_VERSION:
+        if isinstance(command, Configure) and command.engine_version not in ENGINES_CONTINUED:
             raise AuditFailed(row.seq, f"written by engine {command.engine_version}; this is engine {ENGINE_VERSION}")
         try:
             done = apply(state, command, row.seq, row.ts)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
@@ -56,6 +57,9 @@ QUIET_MS: Final = 1_000
 STOP_S: Final = 3.0
 """What was accepted may take this long to be written after the order to stop."""
 
+WRITE_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds by which the journal's writes are counted."""
+
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to write again after the journal failed; the last one repeats."""
 
@@ -90,6 +94,14 @@ class Health:
     commits: int = 0
     commands: int = 0
     commit_seconds: float = 0.0
+    writes: list[int] = field(default_factory=lambda: [0] * (len(WRITE_BUCKETS_S) + 1))
+    """How many inserts with their fsync took how long, by `WRITE_BUCKETS_S`."""
+    write_seconds: float = 0.0
+
+    def note_write(self, seconds: float) -> None:
+        """Count one insert and fsync. Once a batch."""
+        self.writes[bisect_left(WRITE_BUCKETS_S, seconds)] += 1
+        self.write_seconds += seconds
 
 
 class Projects(Protocol):
@@ -156,6 +168,8 @@ class Sequencer:
             if not self.adopt or current.reference_kind != self.settings.reference_kind:
                 raise SettingsDiffer(differences(current, self.settings))
             await self._configure()
+        elif self.state.engine_version != ENGINE_VERSION:
+            await self._configure()  # from here on a predecessor must keep away
         self._tasks.append(asyncio.create_task(self._keep_time(), name="pacemaker"))
 
     async def _configure(self) -> None:
@@ -290,7 +304,9 @@ class Sequencer:
             self._committing = asyncio.get_running_loop().create_future()
             rows, keys, writes, facts = self._apply_batch(batch, begun, ts)
             if rows or writes:
+                written = time.perf_counter()
                 await self.journal.commit(rows, keys, writes)
+                self.health.note_write(time.perf_counter() - written)
             else:
                 await self.journal.rollback()
             if rows:

@@ -27,7 +27,7 @@ from raeth.api.streams.wire import StreamHttp, StreamSocket
 from raeth.api.venue import Venue
 from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
-from raeth.engine.types import ENGINE_VERSION
+from raeth.engine.types import ENGINE_VERSION, ENGINES_CONTINUED
 from raeth.engine.types import Settings as Rules
 from raeth.journal.base import JournalDamaged, JournalForeign, JournalUnavailable
 from raeth.journal.scrub import scrub
@@ -200,7 +200,7 @@ async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Cl
     # made the file by now, and would not take one that holds only other people's tables.
     url = sqlite_url(settings.data_dir / DATABASE)
     wrote = await asyncio.to_thread(recognise, url)
-    if wrote not in (None, ENGINE_VERSION):
+    if wrote is not None and wrote not in ENGINES_CONTINUED:
         raise JournalForeign(f"its journal was written by engine {wrote}, and this program is engine {ENGINE_VERSION}")
     await asyncio.to_thread(upgrade, url)
     sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt)

@@ -12,6 +12,11 @@ from typing import Final
 import msgspec
 
 ENGINE_VERSION: Final = 1
+"""Which engine this is. It rises whenever this one can journal what its predecessor could not read or would do
+otherwise, a new kind of command included: that is what keeps the predecessor off the journal after a rollback."""
+
+ENGINES_CONTINUED: Final = range(1, ENGINE_VERSION + 1)
+"""Engines whose journals this one re-executes byte for byte, and so may go on with."""
 
 PRICE_MIN: Final = 1
 PRICE_MAX: Final = 99

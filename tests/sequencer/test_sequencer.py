@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from freezegun import freeze_time
 
+from raeth import sequencer as sequencer_module
 from raeth import server
 from raeth.audit import audit_file
 from raeth.clock import ManualClock, RealClock
@@ -17,11 +18,13 @@ from raeth.engine import codec
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.snapshot import dump, state_hash
-from raeth.engine.types import SELL
+from raeth.engine.types import ENGINE_VERSION, SELL
 from raeth.errors import Code, RaethError
 from raeth.journal.base import JournalUnavailable, Row, Write
 from raeth.journal.sqlite import SqliteJournal
 from raeth.sequencer import MAX_BATCH, Committed, Sequencer, SettingsDiffer
+from raeth.store.migrate import recognise
+from raeth.store.reader import sqlite_url
 from tests.sequencer.node import (
     OPEN_AT,
     RULES,
@@ -394,6 +397,21 @@ class TestLife:
             assert adopted.state.pending is not None and adopted.state.pending.settings == RULES
         async with running(path, settings=newer) as node:
             assert node.state.settings == newer
+
+    async def test_a_new_engine_signs_the_journal_it_goes_on_with(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So that its predecessor, which knows less, keeps away after a rollback. Once, not at every start."""
+        async with running(path):
+            pass
+        assert await asyncio.to_thread(recognise, sqlite_url(path)) == ENGINE_VERSION
+        monkeypatch.setattr(sequencer_module, "ENGINE_VERSION", ENGINE_VERSION + 1)
+        for _ in range(2):
+            async with running(path) as node:
+                assert node.state.engine_version == ENGINE_VERSION + 1
+        assert await asyncio.to_thread(recognise, sqlite_url(path)) == ENGINE_VERSION + 1
+        signed = query(path, "SELECT engine_version FROM configurations ORDER BY seq")
+        assert signed == [(ENGINE_VERSION,), (ENGINE_VERSION + 1,)]
 
     async def test_another_kind_of_reference_is_refused_even_when_adopting(self, path: Path) -> None:
         async with running(path):
