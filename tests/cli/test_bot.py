@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.cli.programs import SHORT, STARTED
-from tests.e2e.venue import RAETH, Host, VenueProcess, environment, until
+from tests.e2e.venue import RAETH, Host, VenueProcess, environment, hosting, until
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.cli.programs import SHORT, STARTED
-from tests.e2e.venue import RAETH, Host, VenueProcess, environment, until
+from tests.e2e.venue import RAETH, Host, VenueProcess, environment, hosting, until
 
 
 @pytest.fixture(scope="module")
