@@ -185,7 +185,7 @@ class Persistent:
     """An agent on the SDK, over requests or over its stream, that lives on while the venue dies and comes back."""
 
     def __init__(self, driver: Driver, entry: AsyncClient | Stream, owner: int) -> None:
-        self._driver, self._entry, self._owner = driver, entry, owner
+        self._driver, self._entry, self.owner = driver, entry, owner
         self._going = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -207,7 +207,7 @@ class Persistent:
         while True:
             await self._going.wait()
             self._idle.clear()
-            key = self._driver.new_order(self._owner)
+            key = self._driver.new_order(self.owner)
             body = self._driver.sent[key].body
             tif = {"tif": body["tif"]} if "tif" in body else {}
             order = await self._entry.place(

@@ -45,10 +45,10 @@ SETTINGS = {
     "RAETH_FAUCET__SIGNUP_GRANT_CENTS": "1000000000",
     "RAETH_LIMITS__OPEN_ORDERS_PER_MARKET": "100000",
 }
-LOAD_BEFORE_KILL = (30, 160)
+LOAD_BEFORE_KILL = (20, 100)
 """Orders acknowledged since the start after which the process is killed, at random."""
-OLD_KEYS_RETRIED = 30
-"""Of the keys of earlier lives, so many are tried again after each restart; all of them are at the end."""
+OLD_KEYS_RETRIED = 20
+"""Of the keys of earlier lives, so many are tried again after each restart, and ten times as many at the end."""
 CHECKERS = 6
 
 
@@ -64,10 +64,12 @@ def check_still_there(acknowledged: dict[str, Any], now: dict[str, Any]) -> None
         assert {name: now[name] for name in known} == {name: acknowledged[name] for name in known}, "an end is final"
 
 
-async def check_after_restart(driver: Driver, venue: VenueProcess, fresh: set[str]) -> None:
-    """Every acknowledged order is there; every key of the last life, and some older ones, stands for one order."""
-    older = [key for key in driver.sent if key not in fresh]
-    retried = [*fresh, *driver.rng.sample(older, min(len(older), OLD_KEYS_RETRIED))]
+async def check_after_restart(
+    driver: Driver, venue: VenueProcess, fresh: set[str], old: int = OLD_KEYS_RETRIED
+) -> None:
+    """Every acknowledged order is there; each key of the last life, and `old` earlier ones, stands for one order."""
+    older = [key for key, sent in driver.sent.items() if key not in fresh and sent.latest is not None]
+    retried = [*fresh, *driver.rng.sample(older, min(len(older), old))]
     queue = iter(retried)
     async with httpx2.AsyncClient(base_url=f"{venue.url}/api/v1", timeout=20) as http:
 
@@ -84,6 +86,19 @@ async def check_after_restart(driver: Driver, venue: VenueProcess, fresh: set[st
                     await clear_doubt(driver, http, key, found.json() if found.is_success else None)
 
         await asyncio.gather(*(worker() for _ in range(CHECKERS)))
+
+
+async def check_life(driver: Driver, venue: VenueProcess, persistent: list[Persistent], known: set[str]) -> set[str]:
+    """All keys that are not among `known`, those of the SDK once it has got its answers by itself; these keys."""
+
+    def fresh() -> set[str]:
+        return driver.sent.keys() - known
+
+    by_sdk = {one.owner for one in persistent}
+    at_once = {key for key in fresh() if driver.sent[key].owner not in by_sdk}
+    await asyncio.gather(check_after_restart(driver, venue, at_once), *(one.rest() for one in persistent))
+    await check_after_restart(driver, venue, fresh() - at_once, 0)
+    return fresh()
 
 
 async def clear_doubt(driver: Driver, http: httpx2.AsyncClient, key: str, found: dict[str, Any] | None) -> None:
@@ -135,7 +150,7 @@ def free_port() -> int:
 
 async def finish(driver: Driver, venue: VenueProcess, story: JournalStory, compared: list[Compared]) -> None:
     """The last comparison: all keys once more, all orders, and the whole private past against what was told live."""
-    await check_after_restart(driver, venue, set(driver.sent))
+    await check_after_restart(driver, venue, set(), 10 * OLD_KEYS_RETRIED)
     await asyncio.to_thread(check_nothing_doubled, driver)
     again = [Follower(one.follower.agent) for one in compared]
     tasks = [asyncio.create_task(one.follow(venue.url)) for one in (*again, *(one.follower for one in compared))]
@@ -170,11 +185,8 @@ async def test_kill_under_load(host: Host, kills: int) -> None:
             venue = await asyncio.to_thread(host.serve, *flags, **SETTINGS)
             seconds.append(venue.ready_after_s)
             driver.agents = [agent.at(venue) for agent in driver.agents]
-            for one in persistent:
-                await one.rest()
-            fresh = driver.sent.keys() - known
             doubts = driver.in_doubt
-            await check_after_restart(driver, venue, fresh)
+            fresh = await check_life(driver, venue, persistent, known)
             print(
                 f"kill {kill + 1}: ready again after {seconds[-1]:.2f} s with {story.read()} commands; "
                 f"{len(fresh)} keys sent, {driver.in_doubt - doubts} of them in doubt",
