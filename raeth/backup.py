@@ -113,7 +113,9 @@ def check(database: Path) -> Head:
         try:
             head = verify(map(Row._make, rows), EMPTY_HEAD)
         except JournalDamaged as damage:
-            raise BackupFailed(f"the journal is damaged at seq {damage.seq}, and so is the copy: {damage.why}") from None
+            raise BackupFailed(
+                f"the journal is damaged at seq {damage.seq}, and so is the copy: {damage.why}"
+            ) from None
         (last,) = connection.execute("SELECT head_seq FROM journal_meta").fetchone()
         if last != head.seq:
             raise BackupFailed(f"the journal should end at seq {last}, the copy ends at {head.seq}")

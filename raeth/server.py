@@ -157,7 +157,9 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
         clock, start_ms = await venue_clock(settings, journal)
         sequencer = await _start_sequencer(settings, journal, clock, adopt)
     except (JournalForeign, NewerTables) as other:
-        raise CannotServe(f"data dir {settings.data_dir} belongs to another version: {other}; nothing was changed") from None
+        raise CannotServe(
+            f"data dir {settings.data_dir} belongs to another version: {other}; nothing was changed"
+        ) from None
     except JournalDamaged as damage:
         raise CannotServe(f"{damage}; nothing was changed; restore a backup or run `raeth audit`") from None
     except JournalUnavailable as trouble:
@@ -309,6 +311,7 @@ async def _serve(
     tasks = [
         asyncio.create_task(node.scheduler.run(), name="scheduler"),
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
+        asyncio.create_task(node.venue.metrics.watch_loop(), name="loop lag"),
         asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
         asyncio.create_task(_open_to_models(server, models), name="mcp"),
         asyncio.create_task(_keep_house(server, node, listener), name="house"),
