@@ -19,7 +19,7 @@ import structlog
 
 from raeth.clock import Clock, JumpGuard, RealClock
 from raeth.engine import codec, snapshot
-from raeth.engine.commands import Command, Configure, Tick
+from raeth.engine.commands import Command, Configure, Resurface, Tick
 from raeth.engine.events import Event
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
@@ -160,6 +160,8 @@ class Sequencer:
         await self.journal.open()
         await self._rebuild()
         self._tasks.append(asyncio.create_task(self._run(), name="sequencer"))
+        if self.state.timers:
+            await self.submit(Resurface())  # first of all: a Tick would let the timers run out that nobody could renew
         current = self.state.settings
         if current is None:
             await self._configure()
@@ -402,13 +404,19 @@ class Sequencer:
         for item in batch:
             if item.done.done():
                 continue
-            if item.error is not None:
-                item.done.set_exception(item.error)
-                continue
-            try:
-                item.done.set_result(await item.request.answer(item.outcome, self.journal))
-            except (JournalUnavailable, JournalDamaged):
-                item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
+            answer, error = None, item.error
+            if error is None:
+                try:
+                    answer = await item.request.answer(item.outcome, self.journal)
+                except (JournalUnavailable, JournalDamaged):
+                    error = RaethError(Code.SERVICE_DEGRADED)
+            if item.done.done():
+                continue  # the caller hung up while its first answer was read back
+            if answer is not None:
+                item.done.set_result(answer)
+            else:
+                assert error is not None
+                item.done.set_exception(error)
 
     # Trouble
 
@@ -445,8 +453,10 @@ class Sequencer:
             self.health.last_error = f"{type(trouble).__name__}: {trouble}"
 
     async def _writes_again(self) -> bool:
-        """Try to write one Tick; True when it is over, one way or the other."""
-        probe = _Item(Request(Tick(), ()), (), asyncio.get_running_loop().create_future())
+        """Try to write one command that does nothing else; True when it is over, one way or the other."""
+        probe = _Item(
+            Request(Resurface() if self.state.timers else Tick(), ()), (), asyncio.get_running_loop().create_future()
+        )
         try:
             await self._commit_batch([probe])
         except JournalDamaged as damage:

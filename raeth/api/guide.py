@@ -37,8 +37,8 @@ CHANNELS: Final[dict[str, str]] = {
     "venue": "Snapshot: `frozen` and `reason`. Events: FROZEN, UNFROZEN, BROADCAST. Their text is the operator's.",
     "private.<agent_id>": "Own events, complete and in order; needs the agent's key with scope read. Snapshot: "
     "`account`, `positions`, open `orders`. Events have a `kind`: order, fill (before the order event that includes "
-    "it), amend_rejected, cash, settled, agent. With `from_seq: N` there is no snapshot but every event from journal "
-    "seq N on, without a gap.",
+    "it), amend_rejected, cash, settled, deadman, agent. With `from_seq: N` there is no snapshot but every event from "
+    "journal seq N on, without a gap.",
 }
 """What can be subscribed to; `<market>` is a UUID or a symbol."""
 

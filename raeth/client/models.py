@@ -45,6 +45,7 @@ from raeth.client.values import (
 
 __all__ = [
     "Account",
+    "AccountDeadman",
     "AgentContext",
     "AgentLimits",
     "Book",
@@ -63,6 +64,7 @@ __all__ = [
     "Level",
     "Liquidity",
     "Market",
+    "MarketDeadman",
     "MarketReference",
     "Model",
     "NotCancelled",
@@ -267,10 +269,24 @@ class Preview(Model, frozen=True, kw_only=True):
 
 
 class Deadman(Model, frozen=True, kw_only=True):
-    """`armed_until` is None while it is not armed."""
+    """`armed_until` is None while it is not armed, `last_action` if it never ran out; else `{"ts", "cancelled"}` of the
+    last time it did. What it is on other venues the contract leaves open."""
 
     armed_until: str | None
     last_action: Any = None
+
+
+class MarketDeadman(Deadman, frozen=True, kw_only=True):
+    """The timer of one market."""
+
+    market_id: str
+    symbol: str
+
+
+class AccountDeadman(Deadman, frozen=True, kw_only=True):
+    """The timer for all markets, and those of single ones whose window has not closed."""
+
+    markets: tuple[MarketDeadman, ...] = ()
 
 
 # ---- the own account ----
@@ -304,6 +320,7 @@ class Account(Model, frozen=True, kw_only=True):
     seq: int
     limits: AgentLimits | None = None
     suspended: bool = False
+    deadman: AccountDeadman | None = None
 
 
 class Position(Model, frozen=True, kw_only=True):

@@ -25,6 +25,33 @@ class AgentLimits(Answer):
     quote_levels: int
 
 
+class DeadmanAction(Answer):
+    """The last time a dead-man timer ran out."""
+
+    ts: Time
+    cancelled: int = Field(description="How many orders it cancelled.")
+
+
+class DeadmanView(Answer):
+    """A dead-man timer."""
+
+    armed_until: Time | None = Field(description="When it cancels what rests in its scope; null while not armed.")
+    last_action: DeadmanAction | None = Field(description="null if it never ran out.")
+
+
+class MarketDeadman(DeadmanView):
+    """The dead-man timer of one market."""
+
+    market_id: Uuid
+    symbol: Symbol
+
+
+class AccountDeadman(DeadmanView):
+    """The agent's dead-man timers: the one for all markets, and those of single ones."""
+
+    markets: list[MarketDeadman] = Field(description="Those that were ever armed in a window that has not closed.")
+
+
 class AccountView(Answer):
     """An agent's wallet and exposure."""
 
@@ -40,6 +67,7 @@ class AccountView(Answer):
     limits: AgentLimits
     frozen: bool = Field(description="Whether the venue is frozen.")
     suspended: bool
+    deadman: AccountDeadman
     seq: Seq
 
 

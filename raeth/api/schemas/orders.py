@@ -10,7 +10,7 @@ import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from raeth.api.schemas.common import ClientName, Int, MarketRef, Natural, Request, fault
 
@@ -207,6 +207,36 @@ class CancelRequest(Request):
         if self.order_ids is not None and any(other is not None for other in others):
             fault("order_ids", "list_or_filter", "order_ids goes with no other field")
         return self
+
+
+def _zero_or_long_enough(timeout_ms: int) -> int:
+    if 0 < timeout_ms < 1_000:
+        raise PydanticCustomError("timeout_too_short", "Less than 1000, and not 0")
+    return timeout_ms
+
+
+DeadmanMs = Annotated[
+    int,
+    Field(
+        ge=0, le=60_000, description="Milliseconds of venue time, 1000-60000, or 0, which disarms.", examples=[10_000]
+    ),
+    AfterValidator(_zero_or_long_enough),
+]
+
+
+class DeadmanRequest(Request):
+    """How long the agent may be silent. The same call again renews it."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [{"timeout_ms": 10_000}, {"timeout_ms": 5_000, "scope": "BTC-1M-20261120T1031Z"}]
+        }
+    }
+
+    timeout_ms: DeadmanMs
+    scope: MarketRef | None = Field(
+        None, description="The market whose orders it is for, by UUID or symbol; without it all."
+    )
 
 
 class LeverageRequest(Request):

@@ -125,11 +125,27 @@ class Teller:
             "resolution": event.outcome,
         }
 
+    def _deadman(self, _seq: int, event: Any) -> Iterator[dict[str, Any]]:
+        if event.agent != self.agent:
+            return
+        market = None if event.market is None else self._market(event.market)
+        armed_until, word = getattr(event, "armed_until", None), _DEADMAN.get(type(event))
+        yield {
+            "kind": "deadman",
+            "event": word or ("DISARMED" if armed_until is None else "ARMED"),
+            "market_id": None if market is None else market.uuid,
+            "symbol": None if market is None else market.symbol,
+            "armed_until": None if armed_until is None else iso(armed_until),
+            "cancelled": getattr(event, "cancelled", None),
+        }
+
     def _standing(self, _seq: int, event: Any) -> Iterator[dict[str, Any]]:
         if event.agent == self.agent:
             word = "SUSPENDED" if isinstance(event, ev.AgentSuspended) else "REINSTATED"
             yield {"kind": "agent", "event": word, "reason": event.reason}
 
+
+_DEADMAN: Final[dict[type[ev.Event], str]] = {ev.DeadmanFired: "FIRED", ev.DeadmanMoved: "MOVED"}
 
 _TELLERS: Final[dict[type[ev.Event], Any]] = {
     ev.OrderPlaced: Teller._current,
@@ -142,6 +158,9 @@ _TELLERS: Final[dict[type[ev.Event], Any]] = {
     ev.MarketResolved: Teller._settled,
     ev.AgentSuspended: Teller._standing,
     ev.AgentReinstated: Teller._standing,
+    ev.DeadmanSet: Teller._deadman,
+    ev.DeadmanFired: Teller._deadman,
+    ev.DeadmanMoved: Teller._deadman,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raeth.api.views.names import Names, iso
-from raeth.engine.state import Agent, Market, Position, State
+from raeth.engine.state import Agent, Deadman, Market, Position, State
 from raeth.engine.types import PAYOUT
 from raeth.store.rows import LedgerRow
 
@@ -35,8 +35,32 @@ def account_body(names: Names, state: State, agent: Agent, limits: Body) -> Body
         "limits": limits,
         "frozen": state.frozen,
         "suspended": agent.suspended,
+        "deadman": _deadmen(names, state, agent),
         "seq": state.seq,
     }
+
+
+def deadman_body(armed_until: int | None, last_ts: int | None, last_cancelled: int) -> Body:
+    """One dead-man timer; `armed_until` None or 0: it is not armed."""
+    return {
+        "armed_until": iso(armed_until) if armed_until else None,
+        "last_action": None if last_ts is None else {"ts": iso(last_ts), "cancelled": last_cancelled},
+    }
+
+
+def _deadmen(names: Names, state: State, agent: Agent) -> Body:
+    own = [(market, market.deadmen[agent.id]) for market in state.markets.values() if agent.id in market.deadmen]
+    markets = [
+        {**_timer_body(timer), "market_id": names.uuid(market.id), "symbol": market.symbol}
+        for market, timer in sorted(own, key=lambda pair: pair[0].close_at)
+    ]
+    return {**_timer_body(agent.deadman), "markets": markets}
+
+
+def _timer_body(timer: Deadman | None) -> Body:
+    return (
+        deadman_body(None, None, 0) if timer is None else deadman_body(timer.until, timer.last_ts, timer.last_cancelled)
+    )
 
 
 def position_body(names: Names, market: Market, position: Position) -> Body:
