@@ -113,6 +113,24 @@ class TestGroupCommit:
             await node.submit(signup(1), writes=[Write(insert, [("refused", b"")])])
             assert query(path, "SELECT name, value FROM secrets ORDER BY name") == [("one", b"1"), ("two", b"\x04")]
 
+    async def test_a_caller_that_hangs_up_while_its_replay_is_read_harms_nobody(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with running(path) as node:
+            agent = await trader(node)
+            await node.submit(order(node, agent), [key(agent, "once")])
+            read_row = node.journal.row
+
+            async def hang_up(seq: int) -> Row | None:
+                replay.cancel()
+                return await read_row(seq)
+
+            monkeypatch.setattr(node.journal, "row", hang_up)
+            replay = node.enqueue(order(node, agent), [key(agent, "once")])
+            other = node.enqueue(order(node, agent, price=40))
+            assert (await other).seq == node.durable_seq
+            assert node.health.mode == "ok" and node.health.last_error is None
+
 
 class TestIdempotency:
     async def test_the_same_key_again(self, path: Path) -> None:
