@@ -301,11 +301,15 @@ async def test_from_seq_goes_with_one_private_channel_only(hall: Hall) -> None:
         reply = await peer.ask("subscribe", channels=[channel], from_seq=n)
         assert reply["code"] == "INVALID_MESSAGE", n
     assert not peer.heard[channel] and not hall.hub.privates
-    await peer.subscribe(channel, from_seq=hall.hub.seq + 3)
+    refused = await peer.error("VALIDATION_FAILED", "subscribe", channels=[channel], from_seq=hall.hub.seq + 2)
+    assert refused["details"][0]["type"] == "beyond_the_journal"
+    assert str(hall.hub.seq) in refused["details"][0]["message"]
+    assert not peer.heard[channel] and not hall.hub.privates
+    await peer.subscribe(channel, from_seq=hall.hub.seq + 1)
     for _ in range(4):
         await maker.place("BUY", 40, 1)
     await hall.quiet(peer)
-    assert len(peer.heard[channel]) == 2, "from a seq that is still to come"
+    assert len(peer.heard[channel]) == 4, "from the next one on"
 
 
 async def test_one_that_is_slow_to_hear_the_past_is_cut_off_when_too_much_happens(

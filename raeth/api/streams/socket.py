@@ -250,6 +250,9 @@ class Socket:
             if len(wanted) != 1 or wanted[0].kind != PRIVATE or message.from_seq < 0:
                 details = [{"field": "from_seq", "message": "goes with one private channel", "type": "private_only"}]
                 raise RaethError(Code.VALIDATION_FAILED, details=details)
+            if (end := await self._subscriptions.end_before(message.from_seq)) is not None:
+                fault = {"field": "from_seq", "message": f"the journal ends at seq {end}", "type": "beyond_the_journal"}
+                raise RaethError(Code.VALIDATION_FAILED, details=[fault])
             resume = (message.from_seq, 0)
         await self._subscriptions.begin(wanted, lambda: self._acknowledge(message, {"channels": channels}), resume)
 

@@ -81,6 +81,8 @@ class EventStream(Response):
         self._private = any(one.kind == PRIVATE for one in wanted)
         if not self._private:
             self._resume = None
+        elif self._resume is not None and await self._subscriptions.end_before(self._resume[0]) is not None:
+            self._resume = None  # an id of another journal says nothing here: a snapshot
         elif self._resume is not None:
             self._mark = _mark_of(self._resume)
         await self._hub.aligned()  # trouble is told while it can be an ordinary answer

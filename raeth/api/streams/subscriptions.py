@@ -95,6 +95,12 @@ class Subscriptions:
             raise RaethError(Code.SCOPE_REQUIRED, details=details)
         return Wanted(name, PRIVATE, identity.agent)
 
+    async def end_before(self, from_seq: int) -> int | None:
+        """Where the journal ends, if that is before what a reader of `from_seq` has seen: it is not the journal they
+        read. It may have been put back from a backup, and waiting for `from_seq` would be silence about the present."""
+        seq = (await self._hub.aligned()).seq
+        return seq if from_seq > seq + 1 else None
+
     async def begin(
         self, wanted: Sequence[Wanted], ack: Callable[[], None], resume: tuple[int, int] | None = None
     ) -> None:
