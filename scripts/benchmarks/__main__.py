@@ -1,6 +1,7 @@
 """Runs the measurements and prints one table; `--write` puts it into the README, `--memory` adds a million orders.
 
-Everything runs on the loopback address and ends by itself in about five minutes (with `--memory` five more).
+Everything runs on the loopback address and ends by itself in about five minutes (with `--memory` five more). `--crowd` is
+another table, alone: agents at their full write budget, a minute for each size of the crowd.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import statistics
 import sys
 from pathlib import Path
 
-from benchmarks import engine, http, sockets
+from benchmarks import crowd, engine, http, sockets
 from benchmarks.workload import checksum, mix
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+CROWD_BEGIN, CROWD_END = "<!-- crowd: begin -->", "<!-- crowd: end -->"
 OPS = 20_000
 
 
@@ -116,13 +118,37 @@ def measure_memory(orders: int) -> list[tuple[str, str, str]]:
     ]
 
 
+def measure_crowds(sizes: tuple[int, ...], seconds: float) -> str:
+    lines = [
+        "| agents, ten orders a second each | answered | declined | latency p50, p99 | p99 of each third | resident MiB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for size in sizes:
+        found = crowd.measure(size, seconds)
+        others = {status: count for status, count in found.statuses.items() if status != 200}
+        lines.append(
+            f"| {size} ({found.due / seconds:,.0f} orders/s) | {found.answered / found.due:.1%} of {found.due:,}"
+            f"{f', others {others}' if others else ''} | {found.declined:,} | {found.p50_ms:.0f}, {found.p99_ms:.0f} ms | "
+            f"{', '.join(f'{p99:.0f}' for _, p99 in found.by_slice)} ms | "
+            f"{found.memory_mb[0][1]:.0f} to {found.memory_mb[-1][1]:.0f} |"
+        )
+    return "\n".join([*lines, "", f"`./scripts/bench --crowd` on {machine()}; {seconds:.0f} s each."])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: to see that it works")
     parser.add_argument("--engine-only", action="store_true", help="no servers")
     parser.add_argument("--memory", action="store_true", help="also a million orders over HTTP, with memory")
+    parser.add_argument("--crowd", action="store_true", help="only: hundreds of agents at their full write budget")
     parser.add_argument("--write", action="store_true", help="put the table into the README")
     asked = parser.parse_args()
+    if asked.crowd:
+        table = measure_crowds((100, 300, 500), 10 if asked.quick else 60)
+        print(table)
+        if asked.write:
+            put(table, CROWD_BEGIN, CROWD_END)
+        return
     rows = measure_engine(3 if asked.quick else 11)
     if not asked.engine_only:
         rows += measure_http(2, 2) if asked.quick else measure_http(5, 6)
@@ -133,16 +159,24 @@ def main() -> None:
     table = render(rows)
     print(table)
     if asked.write:
-        text = README.read_text()
-        head, rest = text.split(BEGIN, 1)
-        README.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}")
+        put(table, BEGIN, END)
+
+
+def put(table: str, begin: str, end: str) -> None:
+    """Replace what the README has between two marks."""
+    text = README.read_text()
+    head, rest = text.split(begin, 1)
+    README.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}")
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
 
 
 def render(rows: list[tuple[str, str, str]]) -> str:
-    machine = f"{os.cpu_count()} cores, {platform.system()}, CPython {platform.python_version()}"
     lines = ["| what | result | spread and notes |", "| --- | --- | --- |"]
     lines += [f"| {what} | {result} | {notes} |" for what, result, notes in rows]
-    return "\n".join([*lines, "", f"`./scripts/bench` on {machine}; medians."])
+    return "\n".join([*lines, "", f"`./scripts/bench` on {machine()}; medians."])
 
 
 if __name__ == "__main__":
