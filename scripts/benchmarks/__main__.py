@@ -1,7 +1,7 @@
 """Runs the measurements and prints one table; `--write` puts it into the README, `--memory` adds a million orders.
 
-Everything runs on the loopback address and ends by itself in about five minutes (with `--memory` five more). `--crowd` is
-another table, alone: agents at their full write budget, a minute for each size of the crowd.
+Everything runs on the loopback address and ends by itself in about five minutes (with `--memory` five more). `--crowd`
+is another table, alone: agents at their full write budget, a minute for each size of the crowd.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def measure_memory(orders: int) -> list[tuple[str, str, str]]:
 
 def measure_crowds(sizes: tuple[int, ...], seconds: float) -> str:
     lines = [
-        "| agents, ten orders a second each | answered | declined | latency p50, p99 | p99 of each third | resident MiB |",
+        "| agents, ten orders a second each | answered | declined | p50, p99 | p99 of each third | resident MiB |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for size in sizes:
@@ -128,7 +128,8 @@ def measure_crowds(sizes: tuple[int, ...], seconds: float) -> str:
         others = {status: count for status, count in found.statuses.items() if status != 200}
         lines.append(
             f"| {size} ({found.due / seconds:,.0f} orders/s) | {found.answered / found.due:.1%} of {found.due:,}"
-            f"{f', others {others}' if others else ''} | {found.declined:,} | {found.p50_ms:.0f}, {found.p99_ms:.0f} ms | "
+            f"{f', others {others}' if others else ''} | {found.declined:,} | "
+            f"{found.p50_ms:.0f}, {found.p99_ms:.0f} ms | "
             f"{', '.join(f'{p99:.0f}' for _, p99 in found.by_slice)} ms | "
             f"{found.memory_mb[0][1]:.0f} to {found.memory_mb[-1][1]:.0f} |"
         )
