@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx2
 
-from raeth.api.credentials import new_key
+from raeth.api.credentials import SESSION, new_key, new_token
+from raeth.api.routes.auth import SESSION_MS
 from raeth.clock import real_now_ms
 from raeth.config import LimitSettings
 from raeth.engine import commands as cmd
 from raeth.engine.types import KeySpec
+from raeth.store.private import insert_session
 from tests.api.harness import ADMIN, ALL_SCOPES, LIMITS, PEPPER, Desk, Trader
 
 PASSWORD = "correct horse battery"
@@ -27,7 +29,7 @@ def bearer(credential: str) -> dict[str, str]:
 
 @dataclass
 class Person:
-    """An account as its owner has it: signed up by the front door, logged in."""
+    """An account as its owner has it."""
 
     desk: Desk
     account_id: str
@@ -53,18 +55,18 @@ class Person:
 
 
 async def person(desk: Desk, name: str) -> Person:
-    email = f"{name}@example.org"
-    body = {"email": email, "agent_name": name, "password": PASSWORD}
-    response = await desk.http.post("/api/v1/auth/signup", json=body)
+    """Signed up without a password, and with the session that a login would have made: hashing takes its time, and
+    is tested where it matters."""
+    response = await desk.http.post("/api/v1/auth/signup", json={"email": f"{name}@example.org", "agent_name": name})
     assert response.status_code == 201, response.text
     made = response.json()
-    login = await desk.http.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
-    desk.http.cookies.clear()
     agent = desk.venue.names.entity(made["agent_id"])
     account = desk.venue.names.entity(made["account_id"])
     assert agent is not None and account is not None
+    session, hashed = new_token(SESSION)
+    await desk.sequencer.write([insert_session(hashed, account, real_now_ms() + SESSION_MS)])
     trader = Trader(desk, agent, account, made["api_key"], name)
-    return Person(desk, made["account_id"], made["agent_id"], made["api_key"], login.json()["session_token"], trader)
+    return Person(desk, made["account_id"], made["agent_id"], made["api_key"], session, trader)
 
 
 async def key_of(of: Trader, scopes: tuple[str, ...] = ALL_SCOPES, **fields: Any) -> str:
