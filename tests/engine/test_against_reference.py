@@ -16,6 +16,7 @@ import pytest
 
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
+from raeth.engine.deadman import armed
 from raeth.engine.exchange import apply
 from raeth.engine.invariants import check
 from raeth.engine.snapshot import dump, load
@@ -46,8 +47,9 @@ ANSWERS = frozenset(
         *("placed CANCELLED IOC_REMAINDER", "placed CANCELLED SELF_TRADE", "ended EXPIRED None"),
         *(
             f"ended CANCELLED {why}"
-            for why in ("USER", "MARKET_CLOSED", "SELF_TRADE", "REDUCE_ONLY", "REPLACED", "ADMIN")
+            for why in ("USER", "MARKET_CLOSED", "SELF_TRADE", "REDUCE_ONLY", "REPLACED", "ADMIN", "DEAD_MAN")
         ),
+        *("ARMED", "MOVED", "FIRED"),
         *("amend POST_ONLY_WOULD_CROSS", "amend INSUFFICIENT_MARGIN", "amend POSITION_CAP", "amend FAT_FINGER"),
         *("market YES", "market NO", "market VOID"),
     }
@@ -86,6 +88,8 @@ def compare_answer(pair: Pair, outcome: Outcome, step: Step) -> None:
     for (_, reason, details), (_, _, shown) in zip(by_id("AMEND_REJECTED"), declined, strict=True):
         compare_repair(f"amend {reason}", details, shown)
 
+    expect("dead-man timers", _told_timers(pair, log), [t for e in events if (t := _timer(e)) is not None])
+
     handles = {order_id: handle for handle, order_id in ids.items()}
     touched = (ev.OrderPlaced, ev.OrderEnded, ev.OrderReduced, ev.OrderAmended)
     newest = {e.order.id: e for e in events if isinstance(e, touched)}
@@ -98,6 +102,27 @@ def compare_answer(pair: Pair, outcome: Outcome, step: Step) -> None:
         expect(f"order {row['id']}", _oracle_order(pair, row), _order(order))
         if row["status"] == "REJECTED":
             compare_repair(f"order {row['id']} {row['reject_reason']}", row["reject_details"], order.reject_details)
+
+
+def _told_timers(pair: Pair, log: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What happened to timers; those that move move at once, and are told by agent, the one for everything first."""
+    told = [
+        (e[0], pair.agents[e[1]], 0 if e[2] is None else pair.markets[e[2]], e[3])
+        for e in log
+        if e[0] in ("ARMED", "MOVED", "FIRED")
+    ]
+    return sorted(e for e in told if e[0] == "MOVED") + [e for e in told if e[0] != "MOVED"]
+
+
+def _timer(event: ev.Event) -> tuple[Any, ...] | None:
+    match event:
+        case ev.DeadmanSet():
+            return "ARMED", event.agent, event.market or 0, event.armed_until
+        case ev.DeadmanMoved():
+            return "MOVED", event.agent, event.market or 0, event.armed_until
+        case ev.DeadmanFired():
+            return "FIRED", event.agent, event.market or 0, event.cancelled
+    return None
 
 
 def compare_repair(what: str, oracle: dict[str, int], engine: dict[str, int] | None) -> None:
@@ -205,9 +230,25 @@ def compare_everything(pair: Pair) -> None:
         there = state.agents[agent_id]
         expect(f"agent {agent} cash, free", (oracle.cash(agent), oracle.free(agent)), (there.cash, there.free))
         expect(f"agent {agent} suspended", oracle.agents[agent]["suspended"], there.suspended)
+    compare_timers(pair)
     for account, account_id in enumerate(pair.accounts):
         expect(f"master wallet {account}", oracle.accounts[account]["cash"], state.accounts[account_id].cash)
     check(state)
+
+
+def compare_timers(pair: Pair) -> None:
+    """Every dead-man timer that is armed, and what became of those that ran out."""
+    oracle, state = pair.oracle, pair.state
+    shown = {(agent, market): timer.until for agent, market, timer in armed(state)}
+    ids = dict(enumerate(pair.markets))
+    told = {(pair.agents[a], 0 if m is None else ids[m]): until for (a, m), until in oracle.live_deadmen().items()}
+    expect("armed dead-man timers", told, shown)
+    for (agent, market), last in oracle.fired.items():
+        agent_id = pair.agents[agent]
+        held = state.markets.get(0 if market is None else ids[market])
+        timer = state.agents[agent_id].deadman if market is None else held.deadmen.get(agent_id) if held else None
+        if timer is not None:
+            expect(f"dead-man timer {agent} {market} fired", last, (timer.last_ts, timer.last_cancelled))
 
 
 def run(seed: int, steps: int, every: int) -> dict[str, int]:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.codec import encode_events
+from raeth.engine.deadman import armed
 from raeth.engine.exchange import apply, new_state, preview
 from raeth.engine.invariants import check
 from raeth.engine.snapshot import dump, load
@@ -305,6 +306,33 @@ class Venue(RuleBasedStateMachine):
         agent, key = self.someone(pick)
         orders = tuple(self.state.orders)[:3] if listed else None
         self.do(cmd.CancelOrders(agent, key, orders, None, side, name, None))
+
+    @rule(
+        pick=picks,
+        timeout_ms=st.sampled_from([1_000, 1_000, 1_500, 3_000, 60_000, 0]),
+        scope=st.sampled_from([False, False, True]),
+    )
+    def deadman(self, pick: int, timeout_ms: int, scope: bool) -> None:
+        agent, key = self.someone(pick)
+        market = self.market(pick) if scope else None
+        told = self.do(cmd.CallDeadman(agent, key, timeout_ms, market))[-1]
+        if isinstance(told, ev.DeadmanSet):
+            assert told.armed_until == (self.ts + timeout_ms if timeout_ms else None)
+        else:
+            assert told == ev.Refused("MARKET_CLOSED") and not self.is_open(market)
+
+    def is_open(self, market: int | None) -> bool:
+        return market in self.state.markets and self.state.markets[market].status in ("PENDING", "OPEN")
+
+    @rule(ms=st.integers(0, 5_000), really=seldom)
+    def come_back(self, ms: int, really: bool) -> None:
+        """What was armed has as long to go as before, however long nobody could be reached."""
+        before = self.ts
+        left = {(a, m): timer.until - before for a, m, timer in armed(self.state)}
+        self.ts += ms if really else 1
+        self.do(cmd.Resurface())
+        for agent, market, timer in armed(self.state):
+            assert timer.until - self.ts == left[agent, market]
 
     @rule(pick=picks)
     def faucet(self, pick: int) -> None:

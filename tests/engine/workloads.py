@@ -154,6 +154,11 @@ class Pair:
                 return cmd.CancelOrder(agent, key, self.order_id(args["order"]))
             case "cancel_many":
                 return self._cancel_many(agent, key, args)
+            case "deadman":
+                market = args["market"]
+                return cmd.CallDeadman(agent, key, args["timeout_ms"], None if market is None else self.markets[market])
+            case "resurface":
+                return cmd.Resurface()
             case "faucet":
                 return cmd.Faucet(agent, key)
             case "transfer":
@@ -267,6 +272,7 @@ class Generator:
             moments = [m["close_at"] for m in oracle.markets if m["status"] == "OPEN"]
             moments += [m["open_at"] for m in oracle.markets if m["status"] == "PENDING"]
             moments += [b["at"] + oracle.settings["print_grace_ms"] for b in oracle.boundaries if not b["done"]]
+            moments += list(oracle.live_deadmen().values())
             moments += [o["expires_at"] for m in oracle.markets for o in m["book"] if o["expires_at"] is not None]
             near = [m + d for m in moments for d in (-1, 0, 0, 1) if now <= m + d <= now + gap]
             if near:
@@ -300,6 +306,7 @@ class Generator:
             (self._amend, 10),
             (self._cancel, 8),
             (self._cancel_many, 3),
+            (self._deadman, 2),
             (self._money, 3),
             (self._operate, 0.8),
             (self._tick, 1),
@@ -312,6 +319,14 @@ class Generator:
 
     def _tick(self) -> Step:
         return self._step("tick")
+
+    def _deadman(self) -> Step:
+        random = self.random
+        if random.random() < 0.1:
+            return self._step("resurface")
+        market = random.choice([None, None, self.oracle.markets[-1]["id"], self._market()])
+        timeout_ms = random.choice([1_000, 1_000, 2_000, 5_000, 60_000, 0])
+        return self._step("deadman", agent=self._agent(), timeout_ms=timeout_ms, market=market)
 
     def _print(self, boundary: int) -> Step:
         random = self.random

@@ -51,8 +51,9 @@ class Oracle:
 
     `log` holds what the last command did to orders, in order, each with the values of that moment:
     `("TRADE", trade)`, `("PLACED", order)`, `("ENDED", order, was, status, reason)`,
-    `("REDUCED", order, was, remaining)`, `("AMENDED", order)`, `("AMEND_REJECTED", order, code, details)`;
-    orders by their handle.
+    `("REDUCED", order, was, remaining)`, `("AMENDED", order)`, `("AMEND_REJECTED", order, code, details)`; orders by
+    their handle. And to dead-man timers, with agent and market (None: all): `("ARMED", agent, market, until)`,
+    `("MOVED", agent, market, until)`, `("FIRED", agent, market, cancelled)`.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,8 @@ class Oracle:
         self.markets: list[Row] = []
         self.orders: list[Row] = []
         self.boundaries: list[Row] = []  # every boundary that passed with the venue up
+        self.deadmen: dict[tuple[int, int | None], int] = {}  # (agent, market or None) -> when it fires
+        self.fired: dict[tuple[int, int | None], tuple[int, int]] = {}  # when it last did, and how many orders that was
         self.venue_cash = 0
         self.granted = 0
         self.arrivals = 0
@@ -158,7 +161,7 @@ class Oracle:
 
     # ---- time [7] ----
 
-    def _advance(self, ts: int) -> None:
+    def _advance(self, ts: int, unreachable: bool = False) -> None:
         """Do what fell due up to and including `ts`, in due order."""
         self.log = []
         last, self.now = self.now, ts
@@ -166,30 +169,56 @@ class Oracle:
             return
         assert ts >= last
         gap = ts - last > self.settings["gap_ms"]
+        if gap or (unreachable and ts > last):
+            # Nobody could call: the timers move by the length of that time.
+            for (agent, scope), until in self.live_deadmen().items():
+                self.deadmen[agent, scope] = until + ts - last
+                self.log.append(("MOVED", agent, scope, until + ts - last))
         while True:
             due: list[tuple[int, int, Any]] = []
             for market in self.markets:
-                # At equal times an order's own expiry comes before the boundary.
+                # At equal times an order's own expiry comes before dead-man timers, and those before the boundary.
                 due += [(o["expires_at"], 0, o) for o in market["book"] if o["expires_at"] is not None]
                 if market["status"] == "OPEN":
-                    due.append((market["close_at"], 1, None))
+                    due.append((market["close_at"], 2, None))
                 if market["status"] == "PENDING":
-                    due.append((market["open_at"], 1, None))
+                    due.append((market["open_at"], 2, None))
+            # An agent's timer for everything before those of its markets.
+            timers = sorted(self.live_deadmen().items(), key=lambda item: (item[0][0], item[0][1] or -1))
+            due += [(until, 1, whose) for whose, until in timers]
             due = [item for item in due if item[0] <= ts]
             for boundary in self.boundaries:
                 deadline = boundary["at"] + self.settings["print_grace_ms"]
                 # The deadline itself is still in time.
                 if not boundary["done"] and deadline < ts:
-                    due.append((deadline, 2, boundary))
+                    due.append((deadline, 3, boundary))
             if not due:
                 break
             when, kind, what = min(due, key=lambda item: item[:2])
             if kind == 0:
                 self._end(what, "EXPIRED", None, when)
             elif kind == 1:
+                self._fire(what, when)
+            elif kind == 2:
                 self._boundary(when, gap, ts)
             else:
                 self._take_print(what, None, when)
+
+    def live_deadmen(self) -> dict[tuple[int, int | None], int]:
+        """Armed dead-man timers; one of a market ends when the market closes [6]."""
+        open_ones = [m["id"] for m in self.markets if m["status"] in ("PENDING", "OPEN")]
+        return {whose: until for whose, until in self.deadmen.items() if whose[1] is None or whose[1] in open_ones}
+
+    def _fire(self, whose: tuple[int, int | None], at: int) -> None:
+        """Nobody called in time: all the agent has resting in scope goes [6]."""
+        agent, scope = whose
+        del self.deadmen[whose]
+        books = [m["book"] for m in self.markets if scope is None or m["id"] == scope]
+        orders = [o for book in books for o in book if o["agent"] == agent]
+        for order in orders:
+            self._end(order, "CANCELLED", "DEAD_MAN", at)
+        self.fired[whose] = (at, len(orders))
+        self.log.append(("FIRED", agent, scope, len(orders)))
 
     def _boundary(self, at: int, gap: bool, ts: int) -> None:
         """One window closes and the next opens; if the venue was down at that moment both are void."""
@@ -758,6 +787,22 @@ class Oracle:
         for order in chosen:
             self._end(order, "CANCELLED", "USER", ts)
         return len(chosen), missing
+
+    def deadman(self, ts: int, agent: int, timeout_ms: int, market: int | None) -> int | None:
+        """When the timer fires from now on; None: disarmed [6]."""
+        self._advance(ts)
+        self.deadmen.pop((agent, market), None)
+        if timeout_ms and market is not None and self.markets[market]["status"] not in ("PENDING", "OPEN"):
+            raise Refused("MARKET_CLOSED")
+        until = ts + timeout_ms if timeout_ms else None
+        if until is not None:
+            self.deadmen[agent, market] = until
+        self.log.append(("ARMED", agent, market, until))
+        return until
+
+    def resurface(self, ts: int) -> None:
+        """The venue can be reached again: it could not since the last stamp [6, 7]."""
+        self._advance(ts, unreachable=True)
 
     # ---- commands: reference and time [7] ----
 
