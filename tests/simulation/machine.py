@@ -38,8 +38,9 @@ class MachineTime:
 class Log:
     """Takes the venue's log lines. A failure nobody planned is logged with its traceback: that ends the run."""
 
-    def __init__(self, note: Callable[..., None]) -> None:
+    def __init__(self, note: Callable[..., None], stop: Callable[[], None]) -> None:
         self._note = note
+        self._stop = stop
         self.unexpected: list[str] = []
         self.deaf = False
         """The process is dead: what its unwinding says is nobody's."""
@@ -56,10 +57,12 @@ class Log:
             return
         if more.get("exc_info") or text == "venue stopped":
             self.unexpected.append(f"{text}: {more.get('kind', '')} {more.get('error', more.get('why', ''))}")
+            self._stop()
 
     def exception(self, text: str, *args: object, **more: Any) -> None:
         if not self.deaf:
             self.unexpected.append(f"{text}: {sys.exc_info()[1]!r}")
+            self._stop()
 
 
 @contextlib.contextmanager

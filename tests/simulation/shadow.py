@@ -51,6 +51,7 @@ class Shadow:
         self.orders: dict[tuple[int, str], int] = {}
         self.transfers: dict[tuple[int, str], int] = {}
         self.commands: list[tuple[int, cmd.Command]] = []
+        self.deadmen: dict[tuple[int, int | None], int] = {}
         self.closed_until = 0
         """No window need be open before this stamp: there was a gap, or an operator voided one."""
 
@@ -94,7 +95,35 @@ class Shadow:
                 self._resolved(event, gap, command)  # type: ignore[arg-type]
             elif kind in _WINDOWS:
                 self._window(event)
+            elif kind in _DEADMEN:
+                self._deadman(event)
+        if gap:
+            self._check_gap(before_ts, row)
         return ended
+
+    def _deadman(self, event: ev.Event) -> None:
+        if isinstance(event, ev.DeadmanFired):
+            assert self.deadmen.pop((event.agent, event.market), None) == event.ts, "a dead-man timer at a wrong time"
+        else:
+            assert isinstance(event, ev.DeadmanSet | ev.DeadmanMoved)
+            name = (event.agent, event.market)
+            assert isinstance(event, ev.DeadmanSet) or name in self.deadmen, "a timer moved that nobody armed"
+            self.deadmen.pop(name, None)
+            if event.armed_until is not None:
+                self.deadmen[name] = event.armed_until
+
+    def _disarm(self, market: int) -> None:
+        """The timers of a market end with it."""
+        for name in [name for name in self.deadmen if name[1] == market]:
+            del self.deadmen[name]
+
+    def _check_gap(self, before_ts: int, row: Row) -> None:
+        """Windows with a boundary in a gap are void, those that lie in it never existed (contract, section 7)."""
+        for window in self.windows.values():
+            for boundary in (window.listed.open_at, window.listed.close_at):
+                known = window.listed.ts <= before_ts and window.status != "EXPIRED"
+                assert not (known and before_ts < boundary <= row.ts), "a window outlived a gap over its boundary"
+            assert window.opened_ts is None or not before_ts < window.opened_ts <= row.ts, "a window opened in a gap"
 
     def _placed(self, event: ev.OrderPlaced, seq: int) -> None:
         order = event.order
@@ -135,6 +164,7 @@ class Shadow:
             window = self.windows[event.market]
             assert window.status == "OPEN" and event.ts == window.listed.close_at, "closed late or twice"
             window.status = "EXPIRED"
+            self._disarm(event.market)
         elif isinstance(event, ev.Printed):
             fact = event.fact
             assert fact.boundary not in self.printed, "a boundary was printed twice"
@@ -160,6 +190,7 @@ class Shadow:
             assert window.status == "EXPIRED", "settled before it closed"
             expected = _outcome(window)
             assert (event.outcome, event.reason) == expected, f"settled as {event.outcome}, the prints say {expected}"
+        self._disarm(event.market)
         if gap:
             pending = self.state.pending
             assert pending is not None
@@ -181,6 +212,9 @@ class Shadow:
             opened += market.status == OPEN
             self._check_market(market)
         self._check_open(opened)
+        if self.deadmen:
+            name, until = min(self.deadmen.items(), key=lambda armed: armed[1])
+            assert until > state.ts, f"the dead-man timer {name} did not fire at {until}, it is {state.ts}"
 
     def _check_market(self, market: Market) -> None:
         net, flow = 0, market.fees_cents
@@ -229,4 +263,5 @@ def _outcome(window: Window) -> tuple[str, str]:
     return ("YES", "UP") if closes.price_cents > opens.price_cents else ("NO", "DOWN")
 
 
+_DEADMEN = frozenset({ev.DeadmanSet, ev.DeadmanMoved, ev.DeadmanFired})
 _WINDOWS = frozenset({ev.MarketListed, ev.MarketOpened, ev.MarketExpired, ev.Printed})

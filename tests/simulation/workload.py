@@ -22,20 +22,21 @@ def rules_of(random: Random) -> Settings:
     """Rules with small limits, so that each is met within a few hundred commands."""
     return Settings(
         reference_kind="simulated",
-        window_ms=random.choice([4_000, 10_000, 10_000, 60_000]),
+        window_ms=random.choice([4_000, 10_000, 10_000, 20_000, 60_000]),
         tie_rule=random.choice([VOID, VOID, "YES", "NO"]),
         print_grace_ms=random.choice([1_500, 5_000]),
         reference_max_age_ms=random.choice([1_000, 3_000]),
         max_order_qty=random.choice([40, 2_000]),
         position_cap=random.choice([60, 5_000]),
         cooldown_rejects=random.choice([4, 20]),
+        cooldown_ms=random.choice([500, 2_000]),
         open_orders_per_market=random.choice([8, 200]),
         taker_rate_bps=random.choice([700, 700, 333, 0]),
         maker_rebate_bps=random.choice([2_500, 10_000, 1]),
         faucet_amount_cents=400,
         faucet_cooldown_ms=5_000,
         faucet_account_cap_cents=1_600,
-        signup_grant_cents=random.choice([3_000, 50_000]),
+        signup_grant_cents=random.choice([5_000, 200_000]),
     )
 
 
@@ -54,7 +55,7 @@ class Workload:
         random, agents = self.random, list(state.agents.values())
         if len(agents) < AGENTS and random.random() < 0.5:
             return self._join(state)
-        if not agents:
+        if not agents or any(not agent.keys for agent in agents) and random.random() < 0.3:
             return self._join(state)
         roll = random.random()
         if roll < 0.03 and self.model.done:
@@ -101,7 +102,7 @@ class Workload:
             return live.id
         if pending is not None and roll < 0.95:
             return pending.id
-        return self.random.choice(list(state.markets), ) if state.markets and roll < 0.99 else 0
+        return self.random.choice(list(state.markets)) if state.markets and roll < 0.99 else 0
 
     def _price(self, side: int) -> int:
         random = self.random
@@ -200,7 +201,7 @@ class Workload:
         if roll < 0.2:
             return Request(cmd.Faucet(agent.id, self._key_of(agent)))
         if roll < 0.4:
-            return Request(cmd.GrantCash("op", agent.id, random.choice((1, 500, 20_000)), "why"))
+            return Request(cmd.GrantCash("op", agent.id, random.choice((1, 5_000, 100_000)), "why"))
         wallets = [agent.account.id, *agent.account.agents]
         source, target = random.choice(wallets), random.choice(wallets)
         amount = max(1, random.choice((1, 100, agent.free // 3, agent.free + 1)))
@@ -238,6 +239,11 @@ class Workload:
             return Request(cmd.AdminRevokeKey("op", agent.keys[0], None))
         return self._join(state) if not agent.keys else Request(cmd.Tick())
 
+    def _deadman(self, state: State, agent: Agent) -> Request:
+        timeout_ms = self.random.choice((0, 1_000, 1_500, 5_000))
+        market = self._market(state) if self.random.random() < 0.4 else None
+        return Request(cmd.CallDeadman(agent.id, self._key_of(agent), timeout_ms, market))
+
     def _tick(self, state: State, agent: Agent) -> Request:
         return Request(cmd.Tick())
 
@@ -248,5 +254,5 @@ class Workload:
             return Request(cmd.IndexTick(10_000_000, ts, "late"))
         return Request(cmd.Print(ts, 10_000_000, ts, "late", "LATE", None, ()))
 
-    _MAKERS = (_place, _batch, _quotes, _amend, _cancel, _cancel_many, _money, _operate, _tick, _late)
-    _WEIGHTS = (62, 6, 6, 7, 8, 1.5, 3, 1.5, 1, 0.7)
+    _MAKERS = (_place, _batch, _quotes, _amend, _cancel, _cancel_many, _money, _operate, _deadman, _tick, _late)
+    _WEIGHTS = (62, 6, 6, 7, 8, 1.5, 3, 1.5, 2, 1, 0.7)

@@ -8,11 +8,12 @@ see it again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
@@ -27,7 +28,7 @@ from raeth.engine import commands as cmd
 from raeth.engine.exchange import apply, new_state
 from raeth.errors import RaethError
 from raeth.idempotency import Outcome
-from raeth.journal.base import EMPTY_HEAD, JournalDamaged, JournalUnavailable
+from raeth.journal.base import EMPTY_HEAD, JournalUnavailable, Row
 from raeth.journal.chain import verify
 from raeth.sequencer import Committed, Sequencer
 from raeth.series.scheduler import Scheduler
@@ -125,17 +126,21 @@ class World:
         self.random = Random(f"{seed}/world")
         self.order = Random(f"{seed}/order")
         self.now_s = 0.0
-        self.clock = SimClock(START_MS + self.random.randrange(60_000))
+        self.rules = rules_of(self.random)
+        # Shortly before a boundary: until the first window opens nothing can trade.
+        boundary_ms = (START_MS // self.rules.window_ms + 1) * self.rules.window_ms
+        self.clock = SimClock(boundary_ms - self.random.randrange(2_000))
         self.guarded = self.random.random() < 0.4
         self.shuffled = self.random.random() < 0.5
         self.faults = Faults(Random(f"{seed}/faults"), self.note)
         self.disk = Disk(_tables() if seed % TABLES_IN == 0 else None)
         self.shadow = Shadow(full_every)
-        self.disk.on_durable = self.shadow.follow
+        self.disk.on_durable = self._judge
+        self.verdict: Exception | None = None
+        self.stop_life: Callable[[], None] = lambda: None
         self.model = Model(self.disk)
         self.workload = Workload(Random(f"{seed}/workload"), self.model)
-        self.rules = rules_of(self.random)
-        self.log = Log(self.note)
+        self.log = Log(self.note, lambda: self.stop_life())
         self.report = Report(seed)
         self.machine = {
             "snapshot_every": self.random.choice((20, 60, 100_000)),
@@ -148,6 +153,22 @@ class World:
         self.trace.append(entry)
         if self.tell is not None:
             self.tell(_line(entry))
+
+    def _judge(self, rows: Sequence[Row]) -> None:
+        if self.verdict is None:
+            with self.blaming():
+                self.shadow.follow(rows)
+
+    @contextlib.contextmanager
+    def blaming(self) -> Iterator[None]:
+        """What fails in here ends the run: the venue, which may have called it, must not be able to swallow it."""
+        try:
+            yield
+        except Exception as error:
+            if self.verdict is None:
+                self.verdict = error
+                self.note("broken", error)
+            self.stop_life()
 
     def told(self) -> list[str]:
         return [_line(entry) for entry in self.trace]
@@ -168,7 +189,7 @@ class World:
             life.run()
         if not final:
             # Down for a moment, or for longer than a gap.
-            self.now_s += self.random.choice((0.01, 0.3, 2.0, 4.5, 30.0)) * self.random.random()
+            self.now_s += self.random.choice((0.01, 0.1, 0.3, 2.0, 4.5, 4.9, 20.0)) * self.random.random()
 
     # What is checked when a life has ended, and at the end
 
@@ -227,6 +248,7 @@ class Life:
         self.loop = SimLoop(world.order, world.now_s, shuffled=world.shuffled)
         self.journal = SimJournal(world.disk, world.faults)
         world.clock.monotonic_s = self.loop.time
+        world.stop_life = lambda: self.loop.die_after(0)
         world.faults.now_s = self.loop.time
         clock = RealClock() if world.guarded else world.clock
         self.sequencer = world.sequencer(self.journal, clock, world.rules, Projector(), adopt=True)
@@ -256,10 +278,10 @@ class Life:
             asyncio.set_event_loop(None)
             world.report.handles += loop.handles
         world.note("end", ended)
+        self._healthy(accidents)
         for request in self.waiting.values():
             world.model.unheard(request)
         world.model.check_durable()
-        self._healthy(accidents)
 
     async def _main(self) -> None:
         try:
@@ -292,13 +314,21 @@ class Life:
         world, random = self.world, self.world.random
         while world.step < world.steps:
             assert not scheduler.done(), f"the scheduler ended: {scheduler}"
-            assert not world.log.unexpected, world.log.unexpected
             for _ in range(random.choice((1, 1, 2, 4, 8))):
                 self._send(world.workload.next(self.sequencer.state))
             self._check_now()
             if self._misfortune():
                 return
-            await asyncio.sleep(random.expovariate(8.0) if random.random() < 0.97 else random.uniform(0.5, 2.5))
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Some milliseconds, now and then seconds; where nothing can trade mostly to the next window."""
+        random, state = self.world.random, self.sequencer.state
+        seconds = random.expovariate(8.0) if random.random() < 0.97 else random.uniform(0.5, 2.5)
+        if state.live is None and state.pending is not None and random.random() < 0.5:
+            left_ms = state.pending.open_at - self.sequencer.clock.now_ms()
+            seconds = min(10.0, max(seconds, left_ms / 1000))
+        await asyncio.sleep(seconds)
 
     def _misfortune(self) -> bool:
         """Something that goes wrong around the venue, now and then. True for an order to stop."""
@@ -320,14 +350,14 @@ class Life:
         elif roll < 0.034:
             clock.offset_ms += random.choice((-2_000, -700, 300, 2_000))
             faults.happened("clock step", clock.offset_ms)
-        elif roll < 0.037:
+        elif roll < 0.0355:
             by = random.randint(5_500, 90_000)
             clock.offset_ms += by
             faults.happened("clock jump", by)
             if world.guarded:  # the node refuses to write until somebody sets the clock right
                 loop.call_later(random.uniform(0.5, 4.0), self._set_back, by)
-        elif roll < 0.041:
-            seconds = random.choice((0.4, 3.0, 8.0, 70.0)) * random.random()
+        elif roll < 0.039:
+            seconds = random.choice((0.4, 0.4, 3.0, 8.0, 30.0)) * random.random()
             loop.stall(seconds)
             faults.happened("stall", round(seconds, 3))
         elif roll < 0.10:
@@ -366,8 +396,11 @@ class Life:
 
     def _answered(self, number: int, future: asyncio.Future[Outcome]) -> None:
         error = future.exception() if not future.cancelled() else None
-        if self.dead:
-            return
+        if not self.dead:
+            with self.world.blaming():
+                self._judge_answer(number, future, error)
+
+    def _judge_answer(self, number: int, future: asyncio.Future[Outcome], error: BaseException | None) -> None:
         request = self.waiting.pop(number)
         if future.cancelled():
             self.world.model.unheard(request)
@@ -393,8 +426,9 @@ class Life:
             self.world.note("read", error.code)
             return
         if not self.dead:
-            head = self.world.disk.head.seq
-            assert state.seq == head, f"a read shows seq {state.seq} while {head} is durable"
+            with self.world.blaming():
+                head = self.world.disk.head.seq
+                assert state.seq == head, f"a read shows seq {state.seq} while {head} is durable"
 
     def _check_now(self) -> None:
         state = self.sequencer.settled_now()
@@ -413,13 +447,14 @@ class Life:
             await asyncio.wait({call})
         if self.dead:
             return
-        if call.cancelled():
-            world.model.unheard(request)
-        elif (error := call.exception()) is not None:
-            assert isinstance(error, RaethError), error
-            world.model.failed(request, error)
-        else:
-            world.model.answered(request, call.result())
+        with world.blaming():
+            if call.cancelled():
+                world.model.unheard(request)
+            elif (error := call.exception()) is not None:
+                assert isinstance(error, RaethError), error
+                world.model.failed(request, error)
+            else:
+                world.model.answered(request, call.result())
 
     def _print_again(self) -> None:
         """A print or an index tick that was journaled before, once more."""
@@ -431,9 +466,12 @@ class Life:
     # Listening
 
     def _hear(self, facts: list[Committed]) -> None:
+        if not self.dead:
+            with self.world.blaming():
+                self._judge_facts(facts)
+
+    def _judge_facts(self, facts: list[Committed]) -> None:
         """Only what is durable, each once, in order; what is missing was rebuilt from the journal in between."""
-        if self.dead:
-            return
         rows = self.world.disk.rows
         state = self.sequencer.state
         for fact in facts:
@@ -453,6 +491,8 @@ class Life:
 
     def _healthy(self, accidents: list[dict[str, Any]]) -> None:
         log, loop = self.world.log, self.loop
+        if self.world.verdict is not None:
+            raise self.world.verdict
         assert not log.unexpected, log.unexpected
         assert not self.journal.refused, f"a transaction contradicted the journal: {self.journal.refused}"
         for context in accidents:
@@ -511,4 +551,3 @@ def _word(word: object) -> str:
     return str(word)
 
 
-__all__ = ["JournalDamaged", "Report", "SimulationFailed", "simulate"]
