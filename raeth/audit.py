@@ -25,6 +25,7 @@ from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION, ENGINES_CONTINUED
 from raeth.journal.base import EMPTY_HEAD, Head, JournalDamaged, Row
 from raeth.journal.chain import verify
+from raeth.journal.sqlite_log import check_log
 from raeth.store import rebuild
 
 CHECK_EVERY = 1_000
@@ -82,6 +83,12 @@ class Report:
 def audit_file(path: Path) -> Report:
     """Audit the SQLite file at `path`. Raises AuditFailed."""
     started = time.perf_counter()
+    try:
+        check_log(path)
+    except JournalDamaged as damage:
+        raise AuditFailed(damage.seq, damage.why) from None
+    except (OSError, sqlite3.Error) as error:
+        raise AuditFailed(0, f"the database cannot be read: {error}") from error
     uri = f"file:{str(path.resolve()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as database:
         try:

@@ -14,6 +14,7 @@ from struct import pack
 from time import monotonic, sleep
 
 from raeth.journal.base import JournalDamaged, JournalForeign, JournalRefused, JournalUnavailable, Snapshot
+from raeth.journal.sqlite_log import check_log
 
 FORMAT = 1
 APPLICATION_ID = 0x72616574
@@ -66,13 +67,14 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def open_writer(path: Path) -> sqlite3.Connection:
     """Open the journal's file, creating it (mode 0600) if it is missing or empty; the connection that writes.
 
-    Raises JournalDamaged (seq 0) for what is no journal or of another format, JournalUnavailable if it cannot be
-    opened.
+    Raises JournalDamaged for what is no journal or of another format (seq 0) and for a write-ahead log that lost what
+    was committed, JournalUnavailable if it cannot be opened.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise JournalUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; at least 3.37 is needed")
     try:
         _touch(path)
+        check_log(path)
         connection = sqlite3.connect(
             path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )

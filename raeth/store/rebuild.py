@@ -104,15 +104,25 @@ def _odd_row(
     key_of: Callable[[Sequence[Any]], tuple[Any, ...]],
 ) -> Difference:
     """Whichever of the two comes first has no counterpart on the other side."""
-    if found is None or (expected is not None and key_of(expected) < key_of(found)):
+    if found is None or (expected is not None and _precedes(key_of(expected), key_of(found))):
         assert expected is not None
         return Difference(table.name, key_of(expected), None, tuple(expected), None, _seq(table, expected))
     return Difference(table.name, key_of(found), None, None, tuple(found), _seq(table, found))
 
 
+def _precedes(expected: tuple[Any, ...], found: tuple[Any, ...]) -> bool:
+    try:
+        return expected < found
+    except TypeError:  # a damaged page may hand out a key of any type
+        return False
+
+
 def _seq(table: Table, row: Sequence[Any]) -> int | None:
     values = dict(zip(table.columns.keys(), row, strict=True))
-    if "seq" in values:
-        return int(values["seq"])
-    made = values.get("trade_id", values.get("id"))
-    return None if made is None else seq_of(int(made))
+    try:
+        if "seq" in values:
+            return int(values["seq"])
+        made = values.get("trade_id", values.get("id"))
+        return None if made is None else seq_of(int(made))
+    except (TypeError, ValueError):  # as above
+        return None
