@@ -39,7 +39,7 @@ class Crowd:
         if market is None or market.status != "OPEN":
             return None
         random = self.random
-        agent = random.choice(list(state.agents.values()))
+        agent = random.choice([agent for agent in state.agents.values() if agent.name.startswith("agent-")])
         roll = random.random()
         if roll < 0.05:
             timeout_ms = random.choice((0, 1_000, 3_000, 8_000))
