@@ -28,7 +28,7 @@ _MAX_DEPTH = 8
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Keys and sessions of every kind, whatever follows the prefix.
-    (re.compile(r"\b(?:rk_[a-z]+|rs)_[^\s\"',;&<>)\]}]+"), REDACTED),
+    (re.compile(r"\b(?:rk_[a-z]+|rs|wt)_[^\s\"',;&<>)\]}]+"), REDACTED),
     (re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.I), r"\1 " + REDACTED),
     # name=value and "name": "value", as in addresses, cookies, headers and printed mappings.
     (

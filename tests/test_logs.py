@@ -38,6 +38,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         f"key rk_live_ab12_{SECRET} used",
         f"rk_admin_{SECRET}",
         f"rk_session_{SECRET}, next",
+        f"GET /stream?x=wt_{SECRET}",
         f"Authorization: Bearer {SECRET}",
         f"bearer {SECRET}",
         f"GET /stream?ticket={SECRET}&x=1",

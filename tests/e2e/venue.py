@@ -23,6 +23,8 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
+from tests.e2e.leaks import Secrets, search
+
 RAETH = Path(sys.executable).with_name("raeth")
 READY_WITHIN_S = 30
 """A generous bound for a busy machine; an idle one needs about a second."""
@@ -78,8 +80,16 @@ def ms(iso: str) -> int:
 class VenueProcess:
     """One `raeth serve`. Its output goes to files, so a full pipe can never stop it."""
 
-    def __init__(self, folder: Path, name: str, flags: Iterable[str], settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        flags: Iterable[str],
+        settings: dict[str, str],
+        secrets: Secrets | None = None,
+    ) -> None:
         self.folder = folder
+        self.secrets = secrets if secrets is not None else Secrets()
         self.stdout_path, self.stderr_path = folder / f"{name}.out", folder / f"{name}.err"
         self.url = ""
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
@@ -111,7 +121,8 @@ class VenueProcess:
 
         self.url = until("the ready line", address, READY_WITHIN_S)
         self.ready_after_s = time.monotonic() - self.started
-        self.http = httpx2.Client(base_url=self.url, timeout=20)
+        hooks = {"response": [self.secrets.watch]}
+        self.http = httpx2.Client(base_url=self.url, timeout=20, event_hooks=hooks)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Seconds from the signal to the end, which must be exit 0 and within the contract's bound."""
@@ -224,6 +235,7 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
+        self.secrets = Secrets()
         self._started: list[VenueProcess] = []
         self._names = itertools.count(1)
 
@@ -235,12 +247,16 @@ class Host:
     ) -> None:
         for venue in self._started:
             venue.end()
+        if kind is None:
+            search(self.secrets, self.folder, self.data_dir)
 
     def launch(self, *flags: str, **settings: str) -> VenueProcess:
         """Start `raeth serve` on this host's data dir and a free port; the settings are environment variables."""
         port = () if "--port" in flags else ("--port", "0")
         where = () if "--data-dir" in flags else ("--data-dir", str(self.data_dir))
-        venue = VenueProcess(self.folder, f"venue-{next(self._names)}", [*flags, *port, *where], settings)
+        self.secrets.note(*(value for name, value in settings.items() if name == "RAETH_ADMIN_TOKEN"))
+        name = f"venue-{next(self._names)}"
+        venue = VenueProcess(self.folder, name, [*flags, *port, *where], settings, self.secrets)
         self._started.append(venue)
         return venue
 
