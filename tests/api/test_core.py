@@ -18,7 +18,9 @@ from raeth.api.envelope import request_id
 from raeth.api.parsing import Deadline, QueryReader
 from raeth.api.routing import VenueRoute
 from raeth.api.schemas.queries import OrdersQuery
+from raeth.engine import commands as cmd
 from raeth.errors import CATALOGUE, Code, RaethError
+from raeth.sequencer import MAX_QUEUE
 from raeth.store.queries import Store
 from raeth.store.reader import sqlite_url
 from tests.api.harness import ADMIN, LIMITS, Desk, Trader, opened_desk
@@ -493,6 +495,33 @@ async def test_a_journal_that_cannot_be_written_shows(desk: Desk, alice: Trader)
     await alice.refused("SERVICE_DEGRADED", 503, "POST", "/orders", json=order(desk))
     assert (await desk.http.get("/status")).status_code == 200
     desk.sequencer.health.mode, desk.sequencer.health.last_error = "ok", None
+
+
+async def test_too_much_waiting_is_said_and_passes(desk: Desk) -> None:
+    """Backpressure: what waits is still written, nothing more is taken until half of it has been."""
+    waiting = [desk.sequencer.enqueue(cmd.Tick()) for _ in range(MAX_QUEUE)]
+    with pytest.raises(RaethError) as refused:
+        desk.sequencer.enqueue(cmd.Tick())
+    assert refused.value.code is Code.SERVICE_DEGRADED
+    health = (await desk.http.get("/health")).json()
+    assert (health["status"], health["persistence"]["mode"]) == ("degraded", "backpressured")
+    ready = await desk.http.get("/ready")
+    assert (ready.status_code, ready.json()["code"]) == (503, "SERVICE_DEGRADED")
+    assert len({outcome.seq for outcome in await asyncio.gather(*waiting)}) == MAX_QUEUE
+    health = (await desk.http.get("/health")).json()
+    assert (health["status"], health["persistence"]["mode"]) == ("ok", "ok")
+    assert (await desk.http.get("/ready")).status_code == 200
+
+
+async def test_a_reference_that_grows_old_shows(desk: Desk) -> None:
+    """A stale one is shown and no more; one that is down degrades the venue, which still takes orders."""
+    for age_ms, reference, status in ((10_000, "STALE", "ok"), (10_001, "DOWN", "degraded")):
+        await desk.advance(age_ms - 10_000 or 10_000)
+        health = (await desk.http.get("/health")).json()
+        assert (health["reference"]["status"], health["status"]) == (reference, status)
+        assert (await desk.http.get("/ready")).status_code == 200
+        metrics = (await desk.http.get("/metrics")).text
+        assert f'raeth_reference_status{{status="{reference}"}} 1.0' in metrics
 
 
 async def test_tables_that_cannot_be_read_are_a_503(desk: Desk, alice: Trader, tmp_path: Path) -> None:
