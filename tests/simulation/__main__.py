@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after so many minutes")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     args = parser.parse_args()
+    gc.set_threshold(50_000, 50, 1000)
     total = Total()
     for seed in range(args.seed, args.seed + args.seeds):
         try:
@@ -53,7 +55,18 @@ class Total:
     def add(self, report: Report) -> None:
         self.seeds += 1
         self.digest = report.digest
-        for name in ("steps", "rows", "lives", "handles", "trades", "virtual_s", "faults", "kinds", "outcomes", "clients"):
+        for name in (
+            "steps",
+            "rows",
+            "lives",
+            "handles",
+            "trades",
+            "virtual_s",
+            "faults",
+            "kinds",
+            "outcomes",
+            "clients",
+        ):
             setattr(self, name, getattr(self, name) + getattr(report, name))
 
     def __str__(self) -> str:

@@ -217,7 +217,9 @@ class World:
             assert codec.encode_events(events) == row.events, "replay from scratch gives other events"
             journaled.append((row.seq, row.ts, command, events))
         assert snapshot.dump(state) == shadow.bytes(), "replay from scratch gives another state"
-        assert snapshot.dump(snapshot.load(shadow.bytes())) == shadow.bytes(), "a snapshot does not survive a round trip"
+        assert snapshot.dump(snapshot.load(shadow.bytes())) == shadow.bytes(), (
+            "a snapshot does not survive a round trip"
+        )
         if self.disk.tables is not None:
             with closing(rebuild.rebuild(journaled)) as scratch, closing(self.disk.tables) as real:
                 difference = rebuild.diff(scratch.execute, real.execute)
@@ -549,5 +551,3 @@ def _word(word: object) -> str:
         keys = ",".join(key.key for key in word.keys)
         return f"{word.command!r}" + (f" keys {keys}" if keys else "")
     return str(word)
-
-
