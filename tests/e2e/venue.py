@@ -87,6 +87,7 @@ class VenueProcess:
         flags: Iterable[str],
         settings: dict[str, str],
         secrets: Secrets | None = None,
+        prefix: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         self.secrets = secrets if secrets is not None else Secrets()
@@ -94,7 +95,7 @@ class VenueProcess:
         self.url = ""
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [RAETH, "serve", *flags],
+                [*prefix, RAETH, "serve", *flags],
                 cwd=folder,
                 env=environment(folder, settings),
                 stdin=subprocess.DEVNULL,
@@ -230,10 +231,14 @@ def pages(read: Callable[[dict[str, str]], dict[str, Any]]) -> Iterator[dict[str
 
 
 class Host:
-    """A folder in which venues run one after the other (or try to run at once), and what else the program can do."""
+    """A folder in which venues run one after the other (or try to run at once), and what else the program can do.
 
-    def __init__(self, folder: Path) -> None:
+    `prefix` is a command that runs the program in other surroundings, in its own place: its process becomes ours.
+    """
+
+    def __init__(self, folder: Path, prefix: Iterable[str] = ()) -> None:
         self.folder = folder
+        self.prefix = tuple(prefix)
         self.data_dir = folder / "data"
         self.secrets = Secrets()
         self._started: list[VenueProcess] = []
@@ -256,7 +261,7 @@ class Host:
         where = () if "--data-dir" in flags else ("--data-dir", str(self.data_dir))
         self.secrets.note(*(value for name, value in settings.items() if name == "RAETH_ADMIN_TOKEN"))
         name = f"venue-{next(self._names)}"
-        venue = VenueProcess(self.folder, name, [*flags, *port, *where], settings, self.secrets)
+        venue = VenueProcess(self.folder, name, [*flags, *port, *where], settings, self.secrets, self.prefix)
         self._started.append(venue)
         return venue
 
@@ -283,7 +288,7 @@ class Host:
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """One command of the program, to its end."""
         return subprocess.run(
-            [RAETH, *arguments],
+            [*self.prefix, RAETH, *arguments],
             cwd=self.folder,
             env=environment(self.folder, settings),
             capture_output=True,
