@@ -117,6 +117,11 @@ async def test_what_goes_on(desk: Desk, alice: Trader, bob: Trader) -> None:
         assert gone["cancel_reason"] == "USER"
     assert list(desk.sequencer.state.orders) != [], "what nobody cancelled rests on"
 
+    body = {"email": "carol@example.com", "agent_name": "carol"}
+    signed_up = await desk.http.post("/api/v1/auth/signup", json=body)
+    assert signed_up.status_code == 201
+    await operate(desk, f"agents/{alice.uuid}/grant", amount_cents=1, reason="why")
+
     ended = desk.symbol
     await desk.next_window(price_cents=9_600_000)
     market = await desk.read(f"/markets/{ended}")
@@ -133,6 +138,7 @@ async def test_orders_tied_to_a_socket_go_with_it_while_frozen(
 ) -> None:
     async with serving(desk) as hall:
         config = hall.server.config
+        assert (config.ws_ping_interval, config.ws_ping_timeout) == (20, 20), "what docs/streams.md promises"
         config.ws_ping_interval, config.ws_ping_timeout = (0.05, 0.2) if how == "silence" else (None, None)
         peer = await hall.anyone()
         await peer.ack("authenticate", api_key=alice.key, cancel_on_disconnect=True)

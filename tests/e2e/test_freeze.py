@@ -90,14 +90,15 @@ def test_a_freeze_outlives_the_process(opened: Host, recording: str) -> None:
     assert until("the announcement", lambda: announced.heard[1:]) == [FROZEN]
     check_frozen(venue, agent, new)
 
-    venue.kill()
+    hello = {"op": "authenticate", "api_key": tied.key, "cancel_on_disconnect": True}
+    with socket_of(venue, hello):
+        venue.kill()  # the one end of a socket that nobody is left to act upon
     venue = opened.serve(*flags, RAETH_ADMIN_TOKEN=TOKEN)
     agent, tied = agent.at(venue), tied.at(venue)
     check_frozen(venue, agent, new)
     assert agent.ask("DELETE", f"/orders/{orders[30]['order_id']}")["cancel_reason"] == "USER"
     smaller = agent.ask("PATCH", f"/orders/{orders[31]['order_id']}", json={"qty": 1})
     assert (smaller["status"], smaller["qty"]) == ("OPEN", 1)
-    hello = {"op": "authenticate", "api_key": tied.key, "cancel_on_disconnect": True}
     with socket_of(venue, hello):
         assert tied.get(f"/orders/{theirs['order_id']}")["status"] == "OPEN"
     until("the orders of the lost socket", lambda: not tied.get("/orders", status="OPEN")["items"])
