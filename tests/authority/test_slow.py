@@ -6,14 +6,15 @@ The venue's patience is set to a second, so that the tests need not wait for ten
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import select
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -225,5 +226,39 @@ def test_many_silent_peers_do_not_keep_honest_ones_out(venue: VenueProcess, agen
 
 
 def open_sockets(venue: VenueProcess) -> int:
-    found: list[Any] = [path for path in Path(f"/proc/{venue.process.pid}/fd").iterdir() if path.is_symlink()]
-    return sum("socket:" in str(path.readlink()) for path in found)
+    count = 0
+    for path in Path(f"/proc/{venue.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed between two looks
+            count += "socket:" in str(path.readlink())
+    return count
+
+
+def test_a_venue_out_of_descriptors_comes_back_by_itself(venue: VenueProcess, agent: Agent) -> None:
+    """Silent peers take all the connections the system gives. Who is connected trades on, and newcomers get in again
+    without anybody's help."""
+    pid = venue.process.pid
+    loaded = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    headers = {"Authorization": f"Bearer {agent.key}", "Accept": "application/json, text/event-stream"}
+    until("models get in", lambda: venue.http.post("/mcp/", json=loaded, headers=headers).status_code == 200)
+    assert agent.get("/account")["agent_id"] == agent.id
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    few = len(list(Path(f"/proc/{pid}/fd").iterdir())) + 40
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, before[1]))
+    peers: list[socket.socket] = []
+    try:
+        peers += [dial(venue) for _ in range(120)]
+        assert agent.ask("POST", "/orders/cancel", json={})["cancelled"] == 0
+        newcomer = until("a newcomer gets in", lambda: served(venue, agent), GONE_WITHIN_S)
+        assert newcomer == 200
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        for peer in peers:
+            peer.close()
+
+
+def served(venue: VenueProcess, agent: Agent) -> int | None:
+    """What a new connection is answered; None while there is no answer."""
+    ask = b"GET /api/v1/account HTTP/1.1\r\n" + authorised(agent) + b"Connection: close\r\n\r\n"
+    with closing(dial(venue, ask)) as peer:
+        said = heard(peer)
+    return status(said) if said else None

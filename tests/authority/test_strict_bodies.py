@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import typing
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import raeth
 from raeth.api.app import declared_calls
 from raeth.api.routing import plan_of
 from tests.api.harness import ADMIN, Desk, opened_desk
@@ -119,3 +121,23 @@ async def test_a_request_can_only_ask_for_so_much(desk: Desk) -> None:
     many = "&".join(f"status={n}" for n in range(100))
     assert (await ada.trader.call("GET", f"/orders?{many}")).status_code == 400
     assert everything(desk) == before
+
+
+WAYS_OUT = frozenset(
+    {"httpx2", "httpx", "requests", "aiohttp", "urllib.request", "http.client", "websockets", "smtplib"}
+)
+
+
+@pytest.mark.parametrize("room", ["api", "store", "engine", "journal", "series"])
+def test_no_request_makes_the_venue_call_somebody(room: str) -> None:
+    """What answers requests has no way out: there is no address a caller could name. Prices come over `reference`,
+    which reads none of a request."""
+    for path in sorted((Path(raeth.__file__).parent / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                names = [node.module]
+            out = [name for name in names if name in WAYS_OUT or name.split(".")[0] in WAYS_OUT - {"urllib.request"}]
+            assert not out, (path.name, out)
