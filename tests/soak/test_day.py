@@ -196,9 +196,10 @@ class Shift:
         return min([wanted, *(at + due for at in boundaries for due in DUE_MS if at + due > now)])
 
     async def _printed(self) -> None:
-        """Time may not run on while a print is under way. Without a quorum it comes at the deadline."""
+        """Time may not run on while a print is under way: its evidence is in, or nobody may wait for more."""
+        now = self.clock.now_ms()
         for boundary in list(self.node.state.unprinted):
-            if self.clock.now_ms() >= boundary + DUE_MS[dark(boundary)]:
+            if now >= boundary + DUE_MS[1] or self.scheduler.source.print_at(boundary, now) is not None:
                 await until(lambda boundary=boundary: boundary not in self.node.state.unprinted, WAIT_S)  # type: ignore[misc]
 
     def _quotes(self, state: State) -> cmd.PutQuotes | None:
