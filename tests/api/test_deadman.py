@@ -12,6 +12,7 @@ from raeth.client import AsyncClient
 from raeth.clock import iso_ms
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
+from raeth.journal.base import JournalUnavailable
 from raeth.journal.sqlite import SqliteJournal
 from raeth.sequencer import Sequencer
 from raeth.store.projector import Projector
@@ -224,3 +225,27 @@ async def test_a_quiet_venue_fires_by_itself(desk: Desk, alice: Trader) -> None:
     due = desk.clock.now_ms() + 1_000
     desk.clock.advance(1_000)
     await until(lambda: fired == [due])
+
+
+async def test_a_journal_that_cannot_be_written_stops_it_too(
+    desk: Desk, alice: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile every call is a 503: that its agent was silent proves nothing."""
+    order = await alice.place("BUY", 40, 1)
+    await arm(alice, 2_000)
+    before = desk.sequencer.state.ts
+
+    async def full(*_: Any) -> None:
+        raise JournalUnavailable("no room")
+
+    monkeypatch.setattr(desk.sequencer.journal, "commit", full)
+    await alice.refused("SERVICE_DEGRADED", 503, "POST", "/deadman", json={"timeout_ms": 2_000})
+    desk.clock.advance(4_000)
+    await until(lambda: desk.sequencer.health.mode == "retrying")
+    monkeypatch.undo()
+    await until(lambda: desk.sequencer.health.mode == "ok")
+    deadman = (await alice.get("/account"))["deadman"]
+    assert (deadman["armed_until"], deadman["last_action"]) == (iso_ms(before + 6_000), None)
+    assert (await alice.get(f"/orders/{order['order_id']}"))["status"] == "OPEN"
+    await desk.advance(2_000)
+    assert (await alice.get(f"/orders/{order['order_id']}"))["cancel_reason"] == "DEAD_MAN"
