@@ -1,4 +1,4 @@
-"""Whether the write-ahead log of a SQLite file still holds all that was committed to it.
+"""The write-ahead log of a SQLite file: whether it holds all that was committed to it, and cutting off what was not.
 
 SQLite reads its log up to the first frame that does not fit and takes the rest for a commit that a crash cut short. A
 frame that went bad later looks the same, and all that was committed behind it would be gone without a word. Two things
@@ -11,6 +11,7 @@ be told from a torn one, nor can a log that was cut off, or taken away.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 from contextlib import closing, suppress
@@ -69,6 +70,26 @@ def check_log(path: Path) -> None:
             why = _lost(file, log, known, found.frames) if found is not None else None
             if why is not None and found == _index(path):
                 raise JournalDamaged(seq, f"the write-ahead log is damaged: {why}")
+
+
+def cut_log(path: Path) -> None:
+    """Cut off, durably, what lies behind the last commit in the log beside `path`, so that nothing of it can land.
+
+    Only for whoever holds the write lock. Needs no room on the disk. Raises OSError.
+    """
+    index = _index(path)
+    if index is None:
+        raise OSError("the index of the write-ahead log cannot be read")
+    with path.with_name(path.name + "-wal").open("r+b") as file:
+        log = _log(file.read(_HEADER_BYTES).ljust(_HEADER_BYTES, b"\0"))
+        end = 0  # a generation without a commit: all of the one before was copied into the file
+        if index.frames:
+            if log is None or log.salts != index.salts:
+                raise OSError("the write-ahead log and its index do not belong together")
+            end = _HEADER_BYTES + index.frames * (_FRAME_BYTES + log.page_bytes)
+        size = file.seek(0, os.SEEK_END)
+        os.ftruncate(file.fileno(), min(size, end))
+        os.fsync(file.fileno())
 
 
 def _lost(file: BinaryIO, log: _Log | None, known: _Index | None, frames: int) -> str | None:

@@ -27,6 +27,7 @@ from raeth.journal.base import (
 )
 from raeth.journal.chain import chain_hash
 from raeth.journal.sqlite_file import lock, open_writer, snapshot_checksum, translate, unreadable
+from raeth.journal.sqlite_log import cut_log
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
 _LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
@@ -45,10 +46,12 @@ class SqliteWriter:
     """One connection that appends. Not safe for more than one thread at a time."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = open_writer(path)
         self._head = EMPTY_HEAD
         self._transactions = 0
         self._doubtful = False
+        self._fences = 0
 
     def open(self) -> Head:
         """The head, after checking that nothing is missing at the end."""
@@ -138,10 +141,21 @@ class SqliteWriter:
         """Make sure that a commit which failed cannot land any more.
 
         Its frames may lie whole in the write-ahead log, beyond the end that SQLite knows of, and a crash now would let
-        recovery find them. A transaction of our own is written over them.
+        recovery find them. A transaction of our own is written over them; where there is no room for it, they are cut
+        off, which takes none.
         """
-        self._db.execute("UPDATE journal_meta SET transactions = transactions + 1")
-        self._db.execute("COMMIT")
+        try:
+            self._db.execute("UPDATE journal_meta SET transactions = transactions + 1")
+            self._db.execute("COMMIT")
+            self._fences += 1
+        except sqlite3.Error as error:
+            self.rollback()
+            lock(self._db)
+            try:
+                cut_log(self._path)
+            except OSError:
+                raise error from None
+            self.rollback()
         self._doubtful = False
 
     def _read_head(self) -> None:
@@ -183,6 +197,7 @@ class SqliteWriter:
     def _landed(self, last: Row | None, transactions_before: int, error: sqlite3.Error) -> bool:
         """Whether the commit that failed with `error` is durable all the same; raises if that cannot be told now."""
         why = f"commit failed: {error}"
+        fences_before = self._fences
         try:
             self._lock()
             stored = self._db.execute(_ROW_HASH, (last.seq,)).fetchone() if last else None
@@ -190,7 +205,7 @@ class SqliteWriter:
             raise JournalUnavailable(f"{why}; then {still}", outcome_unknown=True) from error
         finally:
             self.rollback()
-        if self._transactions == transactions_before + 1:  # the fence alone
+        if self._transactions == transactions_before + self._fences - fences_before:  # nothing but the fence
             return False
         if last is None:  # another process wrote in between, and nothing tells its count from ours
             raise JournalUnavailable(why, outcome_unknown=True) from error

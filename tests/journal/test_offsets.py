@@ -183,7 +183,7 @@ async def test_damage_anywhere(tmp_path: Path, originals: dict[str, Original], c
 @pytest.mark.parametrize("count", [100, pytest.param(5_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 async def test_a_log_without_its_index(tmp_path: Path, originals: dict[str, Original], count: int) -> None:
     """Files that were moved without the `-shm`. What went bad in an older commit is still noticed. Damage to the newest
-    commit, or a log that was cut, looks like a crash in the middle of a write: what is there then is whole, and older."""
+    commit, or a log that was cut, looks like a crash in the middle of a write: what is left is whole, and older."""
     original = originals["killed"]
     rng = random.Random(count)
     older = 0
