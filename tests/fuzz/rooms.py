@@ -57,13 +57,17 @@ class Room:
 
     def target(self, route: VenueRoute) -> str:
         """The call's path with names that exist, where this venue has them."""
+        return self.filled(route, route.declared.path)
+
+    def filled(self, route: VenueRoute, path: str) -> str:
+        """A part of the call's path, likewise."""
         names = {
             "market_id": self.market_id,
             "agent_id": self.trader.uuid,
             "order_id": self.order["order_id"],
             "slug": "BTC-1M",
         }
-        return route.declared.path.format_map({name: names.get(name, "unknown") for name in route._plan.path})
+        return path.format_map({name: names.get(name, "unknown") for name in route._plan.path})
 
     async def prepare(self) -> None:
         self.order: dict[str, Any] = await self.trader.place("BUY", 40, 3, client_order_id="resting")
