@@ -216,14 +216,15 @@ class Sequencer:
     async def settled(self) -> State:
         """The durable state, brought to the present. Read it before the next await.
 
-        While the journal cannot be written this is the last durable state, and while it is being rebuilt a 503."""
+        While the journal cannot be written, or the venue stops, this is the last durable state, and while it is being
+        rebuilt a 503."""
         while True:
             if self._committing is not None:
                 await asyncio.shield(self._committing)
                 continue
             if not self._valid:
                 raise RaethError(Code.SERVICE_DEGRADED)
-            if self.clock.now_ms() < self.state.next_due or self.health.mode != "ok":
+            if self.clock.now_ms() < self.state.next_due or self.health.mode != "ok" or self._closing:
                 return self.state
             await self._catch_up()
 

@@ -113,6 +113,14 @@ class TestGroupCommit:
             await node.submit(signup(1), writes=[Write(insert, [("refused", b"")])])
             assert query(path, "SELECT name, value FROM secrets ORDER BY name") == [("one", b"1"), ("two", b"\x04")]
 
+    async def test_a_read_while_the_venue_stops_does_not_wait_for_a_tick_that_nobody_writes(self, path: Path) -> None:
+        clock = ManualClock(OPEN_AT - 1_000)
+        async with running(path, clock) as node:
+            await node.stop()
+            clock.set(node.state.next_due)
+            async with asyncio.timeout(5):
+                assert await node.settled() is node.state
+
     async def test_a_caller_that_hangs_up_while_its_replay_is_read_harms_nobody(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
