@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seed N --steps M --trace`: one seed, or with `--seeds` a range of them, from the shell."""
+"""`python -m tests.simulation --seed N --steps M --trace`: one seed, or with `--seeds` several, from the shell."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> int:
             print(failed)
             print(total)
             return 1
-        if args.commands and total.steps >= args.commands or args.minutes and total.seconds > args.minutes * 60:
+        if (args.commands and total.steps >= args.commands) or (args.minutes and total.seconds > args.minutes * 60):
             break
     print(total)
     return 0
@@ -71,8 +71,9 @@ class Total:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.seeds:,} seeds, {self.steps:,} client commands, {self.rows:,} journal rows, {self.trades:,} trades, "
-            f"{self.lives:,} lives, {self.virtual_s / 3600:.1f} simulated hours in {self.seconds:.1f} s",
+            f"{self.seeds:,} seeds, {self.steps:,} client commands, {self.rows:,} journal rows, "
+            f"{self.trades:,} trades, {self.lives:,} lives, "
+            f"{self.virtual_s / 3600:.1f} simulated hours in {self.seconds:.1f} s",
             *(
                 f"{name}: " + ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common())
                 for name, counts in (

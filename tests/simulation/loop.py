@@ -13,6 +13,8 @@ from random import Random
 from typing import Any
 
 NEVER = 1 << 62
+HANDLES_MAX = 1_000_000
+"""A life that runs more handles than this spins."""
 
 
 class Crashed(BaseException):
@@ -74,6 +76,8 @@ class SimLoop(asyncio.BaseEventLoop):
         if handle._cancelled:
             return
         self.handles += 1
+        if self.handles > HANDLES_MAX:
+            raise Stuck("a life without end: something spins")
         handle._run()
 
     def _write_to_self(self) -> None:

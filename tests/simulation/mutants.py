@@ -132,7 +132,7 @@ def _prints_taken_twice() -> Any:
     def take_print(state: State, command: Any, ts: int, out: clearing.Events) -> None:
         before = dict(state.unprinted)
         real(state, command, ts, out)
-        closes, opens = before.get(command.boundary, (None, None))
+        _closes, opens = before.get(command.boundary, (None, None))
         if command.boundary not in state.unprinted and opens is not None and ts % 3 == 0:
             state.unprinted[command.boundary] = (None, opens)
 

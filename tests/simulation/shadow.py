@@ -1,7 +1,7 @@
 """The judge: follows what became durable row by row, replays it from the first row on, and checks everything.
 
-It is told rows by the disk at the moment they are durable, whatever the venue believes. Its own books (balances from the
-ledger lines, the windows, the idempotency keys) are kept from events alone. Must not know how the venue runs.
+It is told rows by the disk at the moment they are durable, whatever the venue believes. Its own books (balances,
+windows, idempotency keys, dead-man timers) are kept from events alone. Must not know how the venue runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole venues under everything that can go wrong, seed by seed: see `world` for what is real and `shadow` for the judge.
+"""Whole venues under everything that can go wrong, seed by seed: see `world` for what is real, `shadow` for the judge.
 
 `python -m tests.simulation --seed N --steps M --trace` shows a seed that failed.
 """
@@ -54,7 +54,7 @@ def test_a_seed_is_the_same_everywhere() -> None:
     """Another process with another hash seed does exactly the same, down to the number of callbacks."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", "8", "--steps", "200"]
     told = {
-        subprocess.run(  # noqa: S603, our own program
+        subprocess.run(
             command, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout.splitlines()[-1]
         for seed in ("1", "2")

@@ -55,7 +55,7 @@ class Workload:
         random, agents = self.random, list(state.agents.values())
         if len(agents) < AGENTS and random.random() < 0.5:
             return self._join(state)
-        if not agents or any(not agent.keys for agent in agents) and random.random() < 0.3:
+        if not agents or (any(not agent.keys for agent in agents) and random.random() < 0.3):
             return self._join(state)
         roll = random.random()
         if roll < 0.03 and self.model.done:
