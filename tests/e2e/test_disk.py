@@ -159,12 +159,15 @@ def check_degraded(venue: VenueProcess, agent: Agent, trading: Trading) -> None:
     assert ready.status_code == 503 and ready.json()["code"] == "SERVICE_DEGRADED"
 
     assert read(agent, "/account")["cash_cents"] > 0
-    assert read(agent, f"/orders/by-client-id/{next(iter(trading.acknowledged))}")["status"] == "OPEN"
-    resting = {order["client_order_id"] for order in read(agent, "/orders?limit=250")["items"]}
-    assert resting == set(trading.acknowledged), "exactly what was acknowledged"
+    known = next(iter(trading.acknowledged))
+    assert read(agent, f"/orders/by-client-id/{known}")["order_id"] == trading.acknowledged[known]["order_id"]
+    orders = read(agent, "/orders?limit=250")["items"]
+    assert {order["client_order_id"] for order in orders} == set(trading.acknowledged), "exactly what was acknowledged"
     book = read(agent, f"/markets/{trading.market}/book")
     in_book = sum(level[1] for level in book["bids"] + book["asks"])
-    assert in_book - trading.others == sum(order["remaining_qty"] for order in trading.acknowledged.values())
+    own = sum(order["remaining_qty"] for order in orders)
+    # On a machine so busy that the window closed meanwhile, nothing of either rests any more.
+    assert in_book == (own + trading.others if own else 0)
     assert venue.get("/health")["status"] == "degraded", "all of this was read while it lasted"
 
 

@@ -164,7 +164,13 @@ async def finish(driver: Driver, venue: VenueProcess, story: JournalStory, compa
     await asyncio.gather(*tasks)
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(10, marks=pytest.mark.timeout(300)),
+        pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+    ],
+)
 async def test_kill_under_load(host: Host, kills: int) -> None:
     flags = ("--port", str(free_port()))
     venue = await asyncio.to_thread(host.serve, *flags, **SETTINGS)

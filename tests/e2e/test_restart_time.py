@@ -84,6 +84,7 @@ def snapshots(host: Host) -> list[int]:
         return [seq for (seq,) in connection.execute("SELECT seq FROM snapshots ORDER BY seq")]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells how long a process waited to run")
 def test_a_killed_venue_with_a_long_journal_is_back_within_five_seconds(host: Host, tmp_path: Path) -> None:
     empty_dir = tmp_path / "empty"

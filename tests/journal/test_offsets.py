@@ -42,7 +42,10 @@ SCRUBBED = "stopped by the scrubber, naming the seq"
 TABLE = "state and rows whole, a table differs: the audit names it"
 HARMLESS = "harmless"
 
-SCALE = [1_000, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+SCALE = [
+    pytest.param(1_000, marks=pytest.mark.timeout(300)),
+    pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+]
 
 
 class Original(NamedTuple):
