@@ -95,5 +95,6 @@ def test_the_generated_admin_token_is_in_its_file_alone(tmp_path: Path) -> None:
         path = host.data_dir / "admin_token"
         until("the token's file", path.exists)
         assert path.stat().st_mode & 0o077 == 0 and host.data_dir.stat().st_mode & 0o077 == 0
-        assert str(path) in venue.stdout and path.read_text().strip() not in venue.stdout + venue.stderr
+        until("it says where the token is", lambda: str(path) in venue.stdout)
+        assert path.read_text().strip() not in venue.stdout + venue.stderr
         assert secret_part(path.read_text().strip()) not in Path(f"/proc/{venue.process.pid}/cmdline").read_text()
