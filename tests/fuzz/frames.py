@@ -116,6 +116,7 @@ class Socket:
             self.pongs.append(payload)
         else:
             assert opcode == PING, f"the venue sends text: {opcode}"
+            self.send_bytes(frame(PONG, payload))
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]

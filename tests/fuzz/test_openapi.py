@@ -161,7 +161,7 @@ def fuzz(door: Door, operation: Any, mode: GenerationMode, count: int) -> None:
     run()
 
 
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("who", CREDENTIALS)
 def test_every_call_answers_as_documented(
     request: pytest.FixtureRequest, lab: Lab, schema: Any, session: requests.Session, who: str

@@ -17,10 +17,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from websockets.sync.client import ClientConnection, connect
 
 from raeth.errors import CATALOGUE
-from tests.fuzz.frames import BINARY, CLOSE, CONT, HEADERS, PING, PONG, TEXT, Ended, Socket, frame
+from tests.fuzz.frames import BINARY, CLOSE, CONT, HEADERS, PING, PONG, TEXT, WAIT_S, Ended, Socket, frame
 from tests.fuzz.lab import Lab
+
+pytestmark = pytest.mark.timeout(1_800)  # for --long; ordinarily it is seconds
 
 ENDS = {1000, 1002, 1007, 1008, 1009, 1012, 1013}
 """Sections 11 and 12, and for what breaks the protocol RFC 6455, section 7.4.1."""
@@ -45,17 +48,32 @@ def port(lab: Lab) -> int:
     return found
 
 
+class Bystander:
+    """Somebody else's socket, which must not notice anything. It answers the venue's own pings all the time."""
+
+    def __init__(self, wire: ClientConnection) -> None:
+        self._wire = wire
+        self._count = 0
+
+    def pinged(self) -> None:
+        self._count += 1
+        self._wire.send(json.dumps({"op": "ping", "request_id": f"b{self._count}"}))
+        while (heard := json.loads(self._wire.recv(timeout=WAIT_S)))["type"] in ("heartbeat", "event", "snapshot"):
+            pass
+        assert (heard["type"], heard["request_id"]) == ("ack", f"b{self._count}"), heard
+
+
 @pytest.fixture(scope="module")
-def bystander(lab: Lab) -> Iterator[Socket]:
-    """Somebody else's socket, which must not notice anything."""
-    with contextlib.closing(Socket(port(lab))) as socket:
-        assert socket.ask({"op": "subscribe", "channels": ["venue"], "request_id": "b"})["type"] == "ack"
-        yield socket
-        socket.pinged()
+def bystander(lab: Lab) -> Iterator[Bystander]:
+    with connect(f"ws://127.0.0.1:{port(lab)}/stream", compression=None, max_queue=None, proxy=None) as wire:
+        bystander = Bystander(wire)
+        bystander.pinged()
+        yield bystander
+        bystander.pinged()
 
 
 @pytest.fixture(autouse=True)
-def unhurt(lab: Lab, bystander: Socket) -> Iterator[None]:
+def unhurt(lab: Lab, bystander: Bystander) -> Iterator[None]:
     yield
     bystander.pinged()
     lab.still_serves()
@@ -343,7 +361,7 @@ def test_every_handshake_is_answered(request: pytest.FixtureRequest, lab: Lab) -
 # ---- sessions ----
 
 
-def test_any_session_leaves_others_alone(request: pytest.FixtureRequest, lab: Lab, bystander: Socket) -> None:
+def test_any_session_leaves_others_alone(request: pytest.FixtureRequest, lab: Lab, bystander: Bystander) -> None:
     """A model of one socket: who it belongs to, what it listens to, and the orders it may have resting."""
     steps: Counter[str] = Counter()
     readable = [f"{kind}.{lab.symbol}" for kind in ("book", "l3", "trades")] + ["markets", "feed.btc", "venue"]
