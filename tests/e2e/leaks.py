@@ -75,8 +75,9 @@ class Secrets:
 
 
 def logs_of(folder: Path, data_dir: Path) -> Iterable[Path]:
-    """What venues of this folder wrote for people, and every text in the data dir."""
-    yield from sorted((*folder.glob("*.out"), *folder.glob("*.err")))
+    """What venues of this folder wrote for people, and every text in the data dir. What clients tell their users is
+    none of it: `raeth bot` shows the key it signed up for."""
+    yield from sorted((*folder.glob("venue-*.out"), *folder.glob("venue-*.err")))
     for path in sorted(data_dir.rglob("*")) if data_dir.is_dir() else ():
         if path.is_file() and path.name not in KEEPS_SECRETS and path.stat().st_size <= LARGEST_BYTES:
             yield path
