@@ -88,19 +88,24 @@ def fall_due(state: State, out: Events) -> None:
 def postpone(state: State, by_ms: int, ts: int, out: Events) -> None:
     """Nobody could call for `by_ms`, for the venue was down: all armed timers move by that (contract, section 7)."""
     state.timers = []
+    for _, _, timer in _known(state):
+        timer.queued = 0  # disarmed ones too: armed again, they must not count on an entry that is gone
     for agent_id, market_id, timer in sorted(armed(state), key=lambda found: found[:2]):
         timer.until += by_ms
-        timer.queued = 0
         _queue(state, timer, agent_id, market_id)
         out.append(ev.DeadmanMoved(agent_id, market_id or None, timer.until, ts))
 
 
 def armed(state: State) -> Iterator[tuple[int, int, Deadman]]:
     """All armed timers with their agent and market (0: all)."""
+    return (found for found in _known(state) if found[2].until)
+
+
+def _known(state: State) -> Iterator[tuple[int, int, Deadman]]:
+    """All timers that were ever armed and have not ended with their market."""
     for agent in state.agents.values():
-        if agent.deadman is not None and agent.deadman.until:
+        if agent.deadman is not None:
             yield agent.id, 0, agent.deadman
     for market in state.markets.values():
         for agent_id, timer in market.deadmen.items():
-            if timer.until:
-                yield agent_id, market.id, timer
+            yield agent_id, market.id, timer

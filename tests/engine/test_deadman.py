@@ -213,3 +213,17 @@ def test_the_same_journal_makes_the_same_timers() -> None:
     for seq, (ts, command) in enumerate(venue.journal, 1):
         apply(again, command, seq, ts)
     assert dump(again) == dump(venue.state)
+
+
+def test_one_that_was_disarmed_before_the_venue_was_down_works_when_armed_again() -> None:
+    venue = Venue()
+    a = venue.agents[0]
+    order = venue.buy(a, 40, 5)
+    call(venue, a, 5_000)
+    call(venue, a, 0)
+    venue.ts += 500
+    venue.apply(cmd.Resurface())
+    call(venue, a, 5_000)
+    due = venue.ts + 5_000
+    assert venue.state.next_due <= due
+    assert ended(venue.at(due)) == [(order.id, "DEAD_MAN", due)]
