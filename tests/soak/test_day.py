@@ -55,6 +55,9 @@ DUE_MS = (1_500, 4_000)
 
 YIELDS = 5
 ROOM_BYTES = 1 << 30
+MOST_KIB = 128 * 1024
+"""What the process may grow by: the database's page cache, which fills up, and about as much again."""
+
 WAIT_S = 60.0
 """For a print, on a machine that is busy with something else."""
 
@@ -351,6 +354,7 @@ async def run(path: Path, windows: int, restart_every: int) -> None:
     lived = await live(path, windows, restart_every)
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     judge(path, windows, *lived)
+    assert after - before < MOST_KIB
     size = path.stat().st_size
     print(f"lived in {seconds:.1f} s, memory {before // 1024} to {after // 1024} MiB, file {size / 1e6:.0f} MB")
 
