@@ -15,8 +15,9 @@ import os
 import sqlite3
 import struct
 from contextlib import closing, suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from raeth.journal.base import JournalDamaged
@@ -48,7 +49,7 @@ def check_log(path: Path) -> None:
     """Raise JournalDamaged if transactions that were durable can no longer be read from the log beside `path`.
 
     `seq` is the first row that is missing (0 if nothing can be read). Changes neither the file nor its log. Harmless
-    while other processes use the file.
+    while other processes use the file; this one must not have it open, for its locks would be lost (see `open_index`).
     """
     log_path = path.with_name(path.name + "-wal")
     try:
@@ -57,7 +58,7 @@ def check_log(path: Path) -> None:
     except FileNotFoundError:
         return
     known = _index(path)
-    with log_path.open("rb") as file:
+    with log_path.open("rb", buffering=0) as file:
         start = file.read(_HEADER_BYTES)
         log = _log(start)
         if log is None and not any(start) and known is None:
@@ -66,18 +67,23 @@ def check_log(path: Path) -> None:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)) as database:
             seq = _first_missing(database)
             found = _index(path)
-            # Without an index SQLite has not read the log: whoever opens the file next is told why.
-            why = _lost(file, log, known, found.frames) if found is not None else None
-            if why is not None and found == _index(path):
+            # Without an index SQLite has not read the log: whoever opens the file next is told why. An index of another
+            # generation means that a process at work has just begun the log anew.
+            read = found is not None and (log is None or found.salts == log.salts)
+            why = _lost(file, log, known, found.frames) if read and found is not None else None
+            file.seek(0)
+            unchanged = found == _index(path) and file.read(_HEADER_BYTES) == start
+            if why is not None and unchanged:
                 raise JournalDamaged(seq, f"the write-ahead log is damaged: {why}")
 
 
-def cut_log(path: Path) -> None:
+def cut_log(path: Path, index_descriptor: int) -> None:
     """Cut off, durably, what lies behind the last commit in the log beside `path`, so that nothing of it can land.
 
-    Only for whoever holds the write lock. Needs no room on the disk. Raises OSError.
+    Only for whoever holds the write lock; `index_descriptor` is from `open_index`. Needs no room on the disk. Raises
+    OSError.
     """
-    index = _index(path)
+    index = _parsed(os.pread(index_descriptor, 2 * _INDEX_BYTES, 0))
     if index is None:
         raise OSError("the index of the write-ahead log cannot be read")
     with path.with_name(path.name + "-wal").open("r+b") as file:
@@ -92,7 +98,16 @@ def cut_log(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _lost(file: BinaryIO, log: _Log | None, known: _Index | None, frames: int) -> str | None:
+def open_index(path: Path) -> int:
+    """A descriptor of the log's index that must stay open for as long as the process lives.
+
+    To close any descriptor of a file gives up all locks that the process has on it, those of SQLite too, and without
+    them the next process to come would begin the index anew under our feet. Raises OSError.
+    """
+    return os.open(path.with_name(path.name + "-shm"), os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _lost(file: FileIO, log: _Log | None, known: _Index | None, frames: int) -> str | None:
     """What shows that more than `frames` frames were durable; None if nothing does."""
     if log is None:
         return "its header cannot be read"
@@ -115,6 +130,10 @@ def _index(path: Path) -> _Index | None:
     content = b""
     with suppress(OSError), path.with_name(path.name + "-shm").open("rb") as file:
         content = file.read(2 * _INDEX_BYTES)
+    return _parsed(content)
+
+
+def _parsed(content: bytes) -> _Index | None:
     first, second = content[:_INDEX_BYTES], content[_INDEX_BYTES:]
     if len(first) < _INDEX_BYTES or first != second:
         return None
@@ -132,7 +151,7 @@ def _log(start: bytes) -> _Log | None:
     return _Log(order, page_bytes, start[16:24])
 
 
-def _continued_commit(file: BinaryIO, log: _Log, after: int) -> int | None:
+def _continued_commit(file: FileIO, log: _Log, after: int) -> int | None:
     """The first frame behind number `after` that ends a commit and is continued by the next frame.
 
     Left-overs of commits that failed are of this generation too, but none of them goes on where another ended.

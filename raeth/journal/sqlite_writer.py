@@ -27,7 +27,7 @@ from raeth.journal.base import (
 )
 from raeth.journal.chain import chain_hash
 from raeth.journal.sqlite_file import lock, open_writer, snapshot_checksum, translate, unreadable
-from raeth.journal.sqlite_log import cut_log
+from raeth.journal.sqlite_log import cut_log, open_index
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
 _LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
@@ -52,6 +52,7 @@ class SqliteWriter:
         self._transactions = 0
         self._doubtful = False
         self._fences = 0
+        self._index: int | None = None
 
     def open(self) -> Head:
         """The head, after checking that nothing is missing at the end."""
@@ -152,7 +153,9 @@ class SqliteWriter:
             self.rollback()
             lock(self._db)
             try:
-                cut_log(self._path)
+                if self._index is None:
+                    self._index = open_index(self._path)
+                cut_log(self._path, self._index)
             except OSError:
                 raise error from None
             self.rollback()
