@@ -245,7 +245,7 @@ class Talk:
 def test_every_text_is_answered_once(request: pytest.FixtureRequest, lab: Lab, who: str) -> None:
     talk = Talk(lab, lab.agent.made["api_key"] if who == "agent" else None)
 
-    @bounds(request, 150, 10_000)
+    @bounds(request, 150, 2_000)
     @given(st.lists(messages(lab), min_size=1, max_size=8), st.integers(0, 9))
     def run(texts: list[str], again: int) -> None:
         talk.say([text for text in texts if len(text.encode("utf-8", "replace")) <= FRAME_BYTES] or [""])
@@ -286,7 +286,7 @@ RAW = st.one_of(
 def test_every_sequence_of_frames_ends_as_documented(request: pytest.FixtureRequest, lab: Lab) -> None:
     ends: Counter[int | None] = Counter()
 
-    @bounds(request, 200, 20_000)
+    @bounds(request, 200, 3_000)
     @given(st.lists(RAW, min_size=1, max_size=8), st.sampled_from(["close", "close", "half", "gone"]))
     def run(sent: list[bytes], leave: str) -> None:
         with contextlib.closing(Socket(port(lab))) as socket:
@@ -342,7 +342,7 @@ def test_every_handshake_is_answered(request: pytest.FixtureRequest, lab: Lab) -
     queries = st.one_of(st.just(""), safe.map("?ticket={}".format), safe.map("?{}".format))
     statuses: Counter[int] = Counter()
 
-    @bounds(request, 100, 5_000)
+    @bounds(request, 100, 1_000)
     @given(paths, queries, extra)
     def run(path: str, query: str, headers: list[tuple[str, str]]) -> None:
         with contextlib.closing(Socket(port(lab), path + query, headers)) as socket:
@@ -507,5 +507,5 @@ def test_any_session_leaves_others_alone(request: pytest.FixtureRequest, lab: La
             self.socket.close()
             bystander.pinged()
 
-    run_state_machine_as_test(Session, settings=bounds(request, 30, 2_000, stateful_step_count=50))
+    run_state_machine_as_test(Session, settings=bounds(request, 30, 300, stateful_step_count=50))
     print(f"{steps.total()} steps, {dict(steps)}")
