@@ -162,15 +162,17 @@ class _Thread:
         if self.dead:
             return
         future, _, deadline_s, job = self._jobs[0]
+        result: Any = None
+        error: Exception | None = None
         try:
-            result, error = job(), None
+            result = job()
         except _Busy:
             if loop.time() < deadline_s:
                 loop.call_later(LOCK_PAUSE_S, self._work, loop)
                 return
-            result, error = None, JournalUnavailable("database is locked (SQLITE_BUSY)")
+            error = JournalUnavailable("database is locked (SQLITE_BUSY)")
         except Exception as caught:
-            result, error = None, caught
+            error = caught
         self._jobs.popleft()
         if self._jobs:
             loop.call_later(self._jobs[0][1], self._work, loop)

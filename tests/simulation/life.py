@@ -226,7 +226,7 @@ class Life:
     def _check_now(self) -> None:
         state = self.sequencer.settled_now()
         head = self.world.disk.head.seq
-        assert state is None or state.seq == head, f"a read without waiting shows {state.seq}, not {head}"  # type: ignore[union-attr]
+        assert state is None or state.seq == head, f"a read without waiting shows {state.seq}, not {head}"
 
     async def _give_up(self, request: Request) -> None:
         """A caller that hangs up: the command is not taken back, and nobody hears what became of it."""
