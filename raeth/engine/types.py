@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-ENGINE_VERSION: Final = 1
+ENGINE_VERSION: Final = 2
 """Which engine this is. It rises whenever this one can journal what its predecessor could not read or would do
 otherwise, a new kind of command included: that is what keeps the predecessor off the journal after a rollback."""
 
