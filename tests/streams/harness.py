@@ -233,6 +233,7 @@ async def opened_hall(
 @asynccontextmanager
 async def serving(desk: Desk, send_buffer: int | None = None) -> AsyncIterator[Hall]:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # plain asyncio sets it on nothing that it accepts
     if send_buffer is not None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     listener.setblocking(False)
