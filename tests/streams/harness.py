@@ -30,7 +30,7 @@ from tests.api.harness import LIMITS, RULES, Desk, Trader, opened_desk
 
 Event = dict[str, Any]
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 ROOMY = {"sockets_per_agent": 1_000, "sockets_per_key": 1_000, "sockets_per_address": 10_000}
 
