@@ -14,7 +14,7 @@ import pytest
 from raeth.api.app import create_app
 from raeth.mcp import http
 from tests.api.harness import Desk, opened_desk
-from tests.e2e.venue import VenueProcess, hosting
+from tests.e2e.venue import VenueProcess, hosting, until
 from tests.mcp.model import ADMIN_TOKEN, HOST, Door
 
 WINDOW_MS = 10_000
@@ -25,7 +25,14 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
     """One `raeth serve` with windows of ten seconds and no house: only the tests trade."""
     with hosting(tmp_path_factory.mktemp("venue")) as host:
         settings = {"RAETH_SERIES__WINDOW_MS": str(WINDOW_MS), "RAETH_ADMIN_TOKEN": ADMIN_TOKEN}
-        yield host.serve("--no-house", **settings)
+        venue = host.serve("--no-house", **settings)
+
+        def tradeable() -> bool:
+            return any(not market["halted"] for market in venue.markets(status="OPEN"))
+
+        # One that opened while the process was still starting has no print to open with, and is halted to its end.
+        until("a window that trades", tradeable, 40)
+        yield venue
 
 
 @asynccontextmanager
