@@ -174,7 +174,9 @@ class VenueProcess:
         def found() -> dict[str, Any] | None:
             markets = self.get("/api/v1/markets", status="OPEN")["items"]
             assert len(markets) <= 1, [market["symbol"] for market in markets]
-            return next((market for market in markets if market["seconds_to_close"] >= least_left_s), None)
+            # One without a print to open with is halted, and no use to anybody.
+            usable = (market for market in markets if not market["halted"])
+            return next((market for market in usable if market["seconds_to_close"] >= least_left_s), None)
 
         return until("an OPEN market", found, within_s)
 
