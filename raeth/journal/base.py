@@ -16,7 +16,7 @@ Errors, one small tree:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 GENESIS_HASH = bytes(32)
@@ -65,7 +65,7 @@ class Key(NamedTuple):
 
 
 class Write(NamedTuple):
-    """A projection that commits with the rows: one statement with `?` placeholders, run once for each of `rows`."""
+    """A change of tables that commits with the rows: a statement with `?` placeholders, run once for each of `rows`."""
 
     sql: str
     rows: Sequence[tuple[Any, ...]]
@@ -83,6 +83,8 @@ class Begun(NamedTuple):
     """Those of the keys asked for that exist."""
     now_ms: int | None
     """The database's clock under the lock, epoch milliseconds; None where the machine's clock is the one to use."""
+    projected: int = 0
+    """The mark: the tables derived from the journal hold all rows up to this `seq`, and nothing of later ones."""
 
 
 class Snapshot(NamedTuple):
@@ -157,10 +159,17 @@ class Journal(Protocol):
         journal now ends before `known_seq`."""
         ...
 
-    async def commit(self, rows: Sequence[Row], keys: Sequence[Key] = (), writes: Sequence[Write] = ()) -> None:
+    async def commit(
+        self,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
         """Append all of it in one transaction, make it durable with a real fsync, and let the lock go.
 
-        `rows` may be empty. On any error the lock is let go too: see JournalUnavailable and JournalRefused."""
+        `rows` may be empty. `projected` moves the mark of the derived tables, which `writes` brought there; None
+        leaves it. On any error the lock is let go too: see JournalUnavailable and JournalRefused."""
         ...
 
     async def rollback(self) -> None:
@@ -188,6 +197,12 @@ class Journal(Protocol):
     async def latest_snapshot(self) -> Snapshot | None:
         """The newest snapshot that is whole and fits the chain. A damaged one is skipped for the next older and
         logged; None means: replay everything."""
+        ...
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """From now on call `heard` on this event loop whenever another process may have appended, soon after it did.
+
+        It must be quick and not raise; a call too many does no harm. Ends with `close`."""
         ...
 
     async def execute(self, writes: Sequence[Write]) -> None:

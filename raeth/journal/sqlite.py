@@ -7,7 +7,8 @@ thread and a connection of their own, so they never wait for the lock or for a c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Row, Snapshot, Write
@@ -16,6 +17,10 @@ from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
 
 SEQ_MAX = (1 << 63) - 1
+
+WATCH_S = 0.005
+"""How often a shared file is asked whether another process has written: what a follower is behind, on average, is half
+of it."""
 
 
 class SqliteJournal:
@@ -29,6 +34,7 @@ class SqliteJournal:
         self._reading: Worker | None = None
         self._writer: SqliteWriter | None = None
         self._reader: SqliteReader | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> Head:
         """See `Journal.open`. The file is created with mode 0600 if it is missing or empty."""
@@ -54,15 +60,37 @@ class SqliteJournal:
             worker.post(writer.rollback)
             raise
 
-    async def commit(self, rows: Sequence[Row], keys: Sequence[Key] = (), writes: Sequence[Write] = ()) -> None:
+    async def commit(
+        self,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
         """See `Journal.commit`."""
         worker, writer = self._write_side()
-        await worker.run(writer.commit, rows, keys, writes)
+        await worker.run(writer.commit, rows, keys, writes, projected)
 
     async def rollback(self) -> None:
         """See `Journal.rollback`."""
         worker, writer = self._write_side()
         await worker.run(writer.rollback)
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """See `Journal.watch`. SQLite tells nobody of a commit, but a connection can ask whether there was one."""
+        assert self._watching is None, "watched twice"
+        self._watching = asyncio.create_task(self._look(heard), name="journal watcher")
+
+    async def _look(self, heard: Callable[[], None]) -> None:
+        worker, reader = self._read_side()
+        seen = -1
+        while True:
+            with suppress(JournalUnavailable):
+                version = await worker.run(reader.version)
+                if version != seen:
+                    seen = version
+                    heard()
+            await asyncio.sleep(WATCH_S)
 
     async def execute(self, writes: Sequence[Write]) -> None:
         """See `Journal.execute`."""
@@ -96,6 +124,10 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """See `Journal.close`."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
         writing, self._writing, writer, self._writer = self._writing, None, self._writer, None
         reading, self._reading, reader, self._reader = self._reading, None, self._reader, None
         # The reader first: the last connection to close folds the write-ahead log into the file.

@@ -16,7 +16,8 @@ from time import monotonic, sleep
 from raeth.journal.base import JournalDamaged, JournalForeign, JournalRefused, JournalUnavailable, Snapshot
 from raeth.journal.sqlite_log import check_log
 
-FORMAT = 1
+FORMAT = 2
+"""1: as 2, without `projected_seq`; its tables were written with every row. Brought up in place when it is opened."""
 APPLICATION_ID = 0x72616574
 """Marks the file's header, so that a stranger's database is never written to."""
 
@@ -45,7 +46,7 @@ CREATE TABLE snapshots (
 ) STRICT;
 CREATE TABLE journal_meta (
     id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL, head_seq INTEGER NOT NULL,
-    transactions INTEGER NOT NULL
+    transactions INTEGER NOT NULL, projected_seq INTEGER NOT NULL
 ) STRICT;
 """
 
@@ -84,6 +85,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         _recognise(connection, path)
         _tune(connection, WRITER_CACHE_KIB)
         _create_once(connection)
+        _bring_up(connection)
         _check_format(connection, path)
         connection.execute("PRAGMA busy_timeout = 0")  # `lock` waits better
     except (JournalDamaged, JournalUnavailable):
@@ -209,8 +211,29 @@ def _create_once(connection: sqlite3.Connection) -> None:
         if not tables:
             for statement in _SCHEMA.split(";")[:-1]:
                 connection.execute(statement)
-            connection.execute("INSERT INTO journal_meta VALUES (1, ?, 0, 0)", (FORMAT,))
+            connection.execute("INSERT INTO journal_meta VALUES (1, ?, 0, 0, 0)", (FORMAT,))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+_FROM_FORMAT_1 = (
+    "ALTER TABLE journal_meta ADD COLUMN projected_seq INTEGER NOT NULL DEFAULT 0",
+    "UPDATE journal_meta SET projected_seq = head_seq, format = 2",
+)
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """From format 1 to 2, under the lock, as several workers may start on one old file."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        row = connection.execute("SELECT format FROM journal_meta").fetchone()
+        if row == (1,):
+            for statement in _FROM_FORMAT_1:
+                connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -223,4 +246,4 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if row is None:
         raise JournalDamaged(0, f"{path} does not say which format it has")
     if row[0] != FORMAT:
-        raise JournalForeign(f"{path} has format {row[0]}; this version reads and writes format {FORMAT} only")
+        raise JournalForeign(f"{path} has format {row[0]}; this version reads and writes formats up to {FORMAT} only")

@@ -120,7 +120,7 @@ def _lost(file: FileIO, log: _Log | None, known: _Index | None, frames: int) -> 
 def _first_missing(database: sqlite3.Connection) -> int:
     try:
         (last,) = database.execute("SELECT max(seq) FROM journal").fetchone()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # a message may quote the damage
         return 0
     return last + 1 if isinstance(last, int) else 1
 

@@ -52,6 +52,14 @@ class SqliteReader:
             log.warning("the snapshot at seq %d is damaged and was skipped", seq)
         return None
 
+    def version(self) -> int:
+        """A number that is another one after each commit of any connection but this one."""
+        try:
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return int(version)
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()

@@ -31,7 +31,7 @@ from raeth.journal.sqlite_log import cut_log, open_index
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
 _LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
-_META = "SELECT head_seq, transactions FROM journal_meta"
+_META = "SELECT head_seq, transactions, projected_seq FROM journal_meta"
 _ROW_HASH = "SELECT hash FROM journal WHERE seq = ?"
 _LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
 
@@ -39,7 +39,7 @@ _ADD_ROW = "INSERT INTO journal (seq, ts, command, events, hash) VALUES (?, ?, ?
 _ADD_KEY = "INSERT INTO journal_keys (owner, key, seq, place, fingerprint) VALUES (?, ?, ?, ?, ?)"
 _ADD_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (seq, hash, engine_version, blob, checksum) VALUES (?, ?, ?, ?, ?)"
 _FORGET_SNAPSHOTS = "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)"
-_MOVE_HEAD = "UPDATE journal_meta SET head_seq = ?, transactions = transactions + 1"
+_MOVE_HEAD = "UPDATE journal_meta SET head_seq = ?, transactions = transactions + 1, projected_seq = ?"
 
 
 class SqliteWriter:
@@ -50,6 +50,7 @@ class SqliteWriter:
         self._db = open_writer(path)
         self._head = EMPTY_HEAD
         self._transactions = 0
+        self._projected = 0
         self._doubtful = False
         self._fences = 0
         self._index: int | None = None
@@ -72,9 +73,11 @@ class SqliteWriter:
             if known_seq > head.seq:
                 raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
             behind = fetch_rows(self._db, known_seq, head.seq, MAX_BEHIND) if known_seq < head.seq else []
-            return Begun(head, behind, self._hits(keys), None)
+            return Begun(head, behind, self._hits(keys), None, self._projected)
 
-    def commit(self, rows: Sequence[Row], keys: Sequence[Key], writes: Sequence[Write]) -> None:
+    def commit(
+        self, rows: Sequence[Row], keys: Sequence[Key], writes: Sequence[Write], projected: int | None = None
+    ) -> None:
         """See `Journal.commit`."""
         assert self._db.in_transaction, "commit without begin"
         last = rows[-1] if rows else None
@@ -86,7 +89,11 @@ class SqliteWriter:
                 self._db.executemany(_ADD_KEY, keys)
             for sql, parameters in writes:
                 self._db.executemany(sql, parameters)
-            self._db.execute(_MOVE_HEAD, (last.seq if last else self._head.seq,))
+            head_seq = last.seq if last else self._head.seq
+            mark = self._projected if projected is None else projected
+            if not self._projected <= mark <= head_seq:
+                raise JournalRefused(f"the mark of the tables cannot go from {self._projected} to {mark}")
+            self._db.execute(_MOVE_HEAD, (head_seq, mark))
         self._make_durable(last)
 
     def execute(self, writes: Sequence[Write]) -> None:
@@ -162,7 +169,7 @@ class SqliteWriter:
         self._doubtful = False
 
     def _read_head(self) -> None:
-        counted_seq, self._transactions = self._db.execute(_META).fetchone()
+        counted_seq, self._transactions, self._projected = self._db.execute(_META).fetchone()
         last = self._db.execute(_LAST_ROW).fetchone()
         head = EMPTY_HEAD if last is None else Head(*last)
         if head.seq < counted_seq:

@@ -244,8 +244,8 @@ async def test_a_strangers_database_is_refused_and_untouched(path: Path, sql: Sq
 
 async def test_a_newer_format_is_refused(path: Path, journal: SqliteJournal, sql: Sql) -> None:
     await journal.close()
-    sql("UPDATE journal_meta SET format = 2")
-    with pytest.raises(JournalForeign, match="format 2"):
+    sql("UPDATE journal_meta SET format = 3")
+    with pytest.raises(JournalForeign, match="format 3"):
         await SqliteJournal(path).open()
 
 

@@ -39,6 +39,7 @@ class Transaction(NamedTuple):
     keys: Sequence[Key]
     writes: Sequence[Write]
     snapshot: Snapshot | None = None
+    projected: int | None = None
 
 
 class Trouble(Exception):
@@ -78,6 +79,7 @@ class Disk:
         self.snapshots: dict[int, Snapshot] = {}
         self.tables = tables
         self.written = 0
+        self.projected = 0
         self.owner: object | None = None
         self.doubtful: Transaction | None = None
         self.on_durable: Callable[[Sequence[Row]], None] = lambda rows: None
@@ -97,6 +99,8 @@ class Disk:
             if row.seq != seq + 1 or row.ts < ts or len(row.hash) != 32:
                 raise JournalRefused(f"row {row.seq} at {row.ts} cannot follow row {seq} at {ts}")
             seq, ts = row.seq, row.ts
+        if txn.projected is not None and not self.projected <= txn.projected <= seq:
+            raise JournalRefused(f"the mark of the tables cannot go from {self.projected} to {txn.projected}")
         fresh = {(key.owner, key.key) for key in txn.keys}
         if len(fresh) != len(txn.keys) or any(name in self.keys for name in fresh):
             raise JournalRefused("IntegrityError: an idempotency key twice")
@@ -105,6 +109,8 @@ class Disk:
         """Make all of it durable, or raise and leave nothing."""
         self.check(txn)
         self._project(txn.writes)
+        if txn.projected is not None:
+            self.projected = txn.projected
         self.rows.extend(txn.rows)
         for key in txn.keys:
             self.keys[(key.owner, key.key)] = key
@@ -217,13 +223,22 @@ class SimJournal:
             self._writing.post(self._let_go)
             raise
 
-    async def commit(self, rows: Sequence[Row], keys: Sequence[Key] = (), writes: Sequence[Write] = ()) -> None:
-        txn = Transaction(tuple(rows), tuple(keys), tuple(writes))
+    async def commit(
+        self,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        txn = Transaction(tuple(rows), tuple(keys), tuple(writes), None, projected)
         self._flying = txn
         await self._write("commit", lambda: self._commit("commit", txn))
 
     async def rollback(self) -> None:
         await self._write("rollback", self._let_go)
+
+    async def watch(self, heard: Callable[[], None]) -> None:
+        """One process has a disk to itself."""
 
     async def execute(self, writes: Sequence[Write]) -> None:
         await self._write("execute", lambda: self._alone("execute", Transaction((), (), tuple(writes))))
@@ -322,7 +337,7 @@ class SimJournal:
             self._let_go()
             raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
         hits = {name: self.disk.keys[name] for name in keys if name in self.disk.keys}
-        return Begun(head, self.disk.rows[known_seq:][:MAX_BEHIND], hits, None)
+        return Begun(head, self.disk.rows[known_seq:][:MAX_BEHIND], hits, None, self.disk.projected)
 
     def _commit(self, operation: str, txn: Transaction) -> None:
         assert self._holding, "commit without begin"
