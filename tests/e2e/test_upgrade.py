@@ -123,7 +123,7 @@ def of_a_newer_engine(database: Path) -> None:
     ("advance", "named"),
     [
         (of_newer_tables, "version 0099"),
-        (of_a_newer_journal, "format 2"),
+        (of_a_newer_journal, "format 3"),
         (of_a_newer_engine, f"engine {ENGINE_VERSION + 1}"),
     ],
 )
