@@ -42,26 +42,46 @@ class RealClock:
 
 
 class JumpGuard:
-    """Notices a machine clock that runs ahead of the time that has really passed: it is wrong, or was set.
+    """Notices a clock that runs ahead of the time that has really passed: it is wrong, or was set.
 
     A suspended machine's sleep counts as time that has passed, where the system can tell: that is a gap, not a jump.
+    A clock that stays where it jumped to was set, and is believed in the end: what it skipped is a gap then, and the
+    windows in it are void (contract, section 7).
     """
 
     LIMIT_MS = 5_000
+    AGREE_MS = 1_000
+    """Readings that differ by no more, the time between them taken off, tell one time."""
+    AGREE_S = 15.0
+    """The new time is believed once `READINGS` readings, over at least this long, have told it."""
+    READINGS = 5
     _UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def __init__(self) -> None:
         self._believed: tuple[int, float] | None = None
+        self._told: tuple[int, float] | None = None
+        """The first reading of a time that is not believed yet."""
+        self._agreed = 0
 
     def jumped(self, now_ms: int) -> bool:
         """Whether `now_ms` is more than `LIMIT_MS` ahead. If not, it is believed, and the next is judged from it."""
-        passed = time.clock_gettime(self._UPTIME)
-        if self._believed is not None:
-            then_ms, then = self._believed
-            if now_ms - then_ms - (passed - then) * 1000 > self.LIMIT_MS:
-                return True
-        self._believed = (now_ms, passed)
+        now = (now_ms, time.clock_gettime(self._UPTIME))
+        if self._believed is not None and _ahead_ms(now, self._believed) > self.LIMIT_MS and not self._stays(now):
+            return True
+        self._believed, self._told = now, None
         return False
+
+    def _stays(self, now: tuple[int, float]) -> bool:
+        """Whether the clock has told this time for long enough."""
+        if self._told is None or abs(_ahead_ms(now, self._told)) > self.AGREE_MS:
+            self._told, self._agreed = now, 0
+        self._agreed += 1
+        return self._agreed >= self.READINGS and now[1] - self._told[1] >= self.AGREE_S
+
+
+def _ahead_ms(now: tuple[int, float], then: tuple[int, float]) -> float:
+    """How far a reading is ahead of an earlier one, the time that passed between them taken off."""
+    return now[0] - then[0] - (now[1] - then[1]) * 1000
 
 
 class ReplayClock:

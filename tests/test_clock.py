@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raeth.clock import ManualClock, RealClock, ReplayClock, iso_ms, real_now_ms
+from raeth.clock import JumpGuard, ManualClock, RealClock, ReplayClock, iso_ms, real_now_ms
 
 
 async def test_a_manual_clock_wakes_whoever_waited_for_that_moment() -> None:
@@ -86,3 +86,54 @@ def test_it_reads_back_to_the_millisecond(ts: int) -> None:
 @given(st.integers(0, 253_402_300_799_999), st.integers(0, 253_402_300_799_999))
 def test_it_sorts_like_time(one: int, other: int) -> None:
     assert (one < other) == (iso_ms(one) < iso_ms(other))
+
+
+class Uptime:
+    """The time that really passes, as a test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.s = 1_000.0
+        monkeypatch.setattr("raeth.clock.time.clock_gettime", lambda _: self.s)
+
+
+@pytest.fixture
+def uptime(monkeypatch: pytest.MonkeyPatch) -> Uptime:
+    return Uptime(monkeypatch)
+
+
+def read(guard: JumpGuard, uptime: Uptime, ahead_ms: int, after_s: float) -> bool:
+    """A reading of a clock that is `ahead_ms` ahead of the time that has passed."""
+    uptime.s += after_s
+    return guard.jumped(int(uptime.s * 1000) + ahead_ms)
+
+
+def test_a_clock_that_was_set_forward_is_believed_once_it_stays_there(uptime: Uptime) -> None:
+    guard = JumpGuard()
+    assert not read(guard, uptime, 0, 1)
+    seen = [read(guard, uptime, 60_000, 2) for _ in range(9)]
+    assert seen == [True] * 8 + [False], "fifteen seconds after the first of them"
+    assert not read(guard, uptime, 60_000, 1), "it is the time now"
+    assert read(guard, uptime, 120_000, 1), "and is guarded like the one before"
+
+
+def test_few_readings_are_not_enough_however_long_they_take(uptime: Uptime) -> None:
+    guard = JumpGuard()
+    assert not read(guard, uptime, 0, 1)
+    assert [read(guard, uptime, 60_000, 30) for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_a_clock_that_wanders_or_comes_back_is_not_believed(uptime: Uptime) -> None:
+    guard = JumpGuard()
+    assert not read(guard, uptime, 0, 1)
+    assert all(read(guard, uptime, 10_000 + 2_000 * n, 1) for n in range(60))
+    assert not read(guard, uptime, 0, 1)
+    assert all(read(guard, uptime, 60_000, 2) for _ in range(8)), "the count begins anew"
+
+
+@given(st.lists(st.integers(0, 4_000), min_size=1), st.integers(0, 10_000))
+def test_what_really_passed_is_no_jump(pauses_ms: list[int], drift_ppm: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        uptime, guard, ahead_ms = Uptime(patch), JumpGuard(), 0
+        for pause_ms in pauses_ms:
+            ahead_ms += pause_ms * drift_ppm // 1_000_000
+            assert not read(guard, uptime, ahead_ms, pause_ms / 1000)
