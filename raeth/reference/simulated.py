@@ -41,6 +41,8 @@ TICK_JITTER_MS = 199
 LAG_MS = (50, 350)
 LAG_JITTER_MS = 49  # Below the least spacing of a venue's ticks, so a venue's ticks arrive in order.
 YIELD_EVERY = 64
+PAST_S = 8
+"""How long the price has been there when a source begins: whoever opens a window at once has a price to open it with."""
 
 
 class SyntheticPrice:
@@ -132,8 +134,12 @@ class SimulatedSource:
         self._feed = VenueIndex(self.name, self.synthetic, VENUES, settings)
 
     async def run(self) -> None:
-        ticks = synthetic_ticks(self._seed, self._clock.now_ms(), self._start_price_cents)
+        began_ms = self._clock.now_ms()
+        ticks = synthetic_ticks(self._seed, began_ms - PAST_S * 1000, self._start_price_cents)
         for number, tick in enumerate(ticks):
+            if tick.recv_ts < began_ms:
+                self._feed.add(tick, quiet=True)
+                continue
             await self._clock.sleep_until(tick.recv_ts)
             self._feed.add(tick)
             if number % YIELD_EVERY == 0:

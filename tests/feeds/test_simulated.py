@@ -89,6 +89,23 @@ async def test_it_lives_in_the_clocks_time_and_says_what_it_is() -> None:
         assert found.source_ts <= found.boundary_ms
 
 
+async def test_it_has_a_price_for_a_boundary_at_its_very_beginning() -> None:
+    """Windows are listed before the price begins: one that opens in between has a print all the same."""
+    clock = ManualClock(START)
+    source = open_source("simulated", SETTINGS, clock)
+    heard: list[Tick] = []
+    source.on_tick(heard.append)
+    task = asyncio.create_task(source.run())
+    await asyncio.sleep(0)
+    assert heard == [], "what was before is told to nobody"
+    assert source.current(START).status == "LIVE"
+    for boundary in range(START - 2_000, START + 1, 100):
+        found = source.final_print_at(boundary, START)
+        assert found.usable
+        assert found.age_ms is not None and found.age_ms < 1_000
+    task.cancel()
+
+
 async def test_it_goes_on_from_a_known_price() -> None:
     clock = ManualClock(START)
     source = open_source("simulated", SETTINGS, clock, start_price_cents=5_000_000)
