@@ -96,6 +96,8 @@ async def send_error(call: Call, error: Exception, tally: Tally) -> None:
         headers["Connection"] = "close"
     if call.meter is None and call.is_api:
         call.meter = call.venue.budgets.of_address(call)
+    if call.meter is not None and call.meter.shared:
+        await call.meter.known()
     await _send(call, refusal.http, encode(refusal.body(call.request_id)), b"application/json", headers, tally)
 
 

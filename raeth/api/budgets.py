@@ -2,13 +2,15 @@
 
 Per agent over all its keys: writes, reads, and cancels of their own, so that a throttled agent can always get out. Per
 account for owners, one for the operator, per address for whoever shows no credential or a wrong one. A request counts
-whatever becomes of it. Each process counts for itself. Must not know what a request does.
+whatever becomes of it. Must not know what a request does.
 
-The minute is a fixed window that starts with the first request in it. The counters are our own because they sit on the
-order path: one dictionary and one addition, 0.3 µs with the numbers of the headers, where the memory storage of
-`limits` takes 6 µs, locks, and starts a thread every 10 ms to forget old entries. Signups, logins and the faucet are
-not hot, and slowapi guards those. Its decorator wraps a gate instead of the endpoint, because the budget is judged
-before the schema, and around an endpoint it would run after.
+Each process counts for itself, without waiting, unless `budgets_url` names a Redis: then `raeth.api.shared_budgets`
+keeps one count for all, and a charge is followed by `agreed`. A refused credential is judged without that wait, by what
+this process knows; its charge is shared all the same.
+
+Signups, logins and the faucet are not hot, and slowapi guards those. Its decorator wraps a gate instead of the
+endpoint, because the budget is judged before the schema, and around an endpoint it would run after. With Redis slowapi
+would block the event loop, so there they are counted like everything else.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
@@ -26,64 +28,17 @@ from starlette.responses import Response
 
 from raeth.api.access import Budget
 from raeth.api.call import ANONYMOUS, OPERATOR, OWNER, Call
+from raeth.api.meters import MAX_METERS, MINUTE_MS, Kind, Meter
+from raeth.api.shared_budgets import Ledger
 from raeth.clock import real_now_ms
 from raeth.config import Settings
 from raeth.errors import Code, RaethError
 
-if TYPE_CHECKING:
-    from raeth.api.answers import Header
-
-MINUTE_MS: Final = 60_000
+__all__ = ["GATED", "MAX_METERS", "MINUTE_MS", "Budgets", "Kind", "Meter", "bucket"]
 
 OPERATOR_PER_MINUTE: Final = 6_000
 
-MAX_METERS: Final = 100_000
-"""Windows of one kind kept at once; beyond it the oldest go first, whether or not they are over."""
-
-
-class Meter:
-    """One window of one budget: what is left of it, and until when."""
-
-    __slots__ = ("_fixed", "limit", "reset_ms", "used")
-
-    def __init__(self, limit: int, reset_ms: int) -> None:
-        self.limit = limit
-        self.reset_ms = reset_ms
-        self.used = 0
-        self._fixed = (b"x-ratelimit-limit", b"%d" % limit), (b"x-ratelimit-reset", b"%d" % reset_ms)
-
-    def charge(self, cost: int) -> None:
-        """Count `cost`; raises RATE_LIMITED when that is more than is left."""
-        self.used += cost
-        if self.used > self.limit:
-            raise RaethError(Code.RATE_LIMITED, retry_after_ms=max(0, self.reset_ms - real_now_ms()))
-
-    def headers(self) -> tuple[Header, ...]:
-        left = self.limit - self.used
-        return (*self._fixed, (b"x-ratelimit-remaining", b"%d" % left if left > 0 else b"0"))
-
-
-class Kind:
-    """One budget for many holders: `limit` requests in `window_ms`."""
-
-    __slots__ = ("_meters", "limit", "window_ms")
-
-    def __init__(self, limit: int, window_ms: int = MINUTE_MS) -> None:
-        self.limit = limit
-        self.window_ms = window_ms
-        self._meters: dict[int | str, Meter] = {}
-
-    def meter(self, holder: int | str) -> Meter:
-        """The holder's window now, uncharged."""
-        now_ms = real_now_ms()
-        meter = self._meters.get(holder)
-        # A clock that was set back must not lock anybody out for longer than a window.
-        if meter is None or not now_ms < meter.reset_ms <= now_ms + self.window_ms:
-            self._meters.pop(holder, None)
-            meter = self._meters[holder] = Meter(self.limit, now_ms + self.window_ms)
-            if len(self._meters) > MAX_METERS:
-                self._meters.pop(next(iter(self._meters)))
-        return meter
+DAY_MS: Final = 86_400_000
 
 
 class Gates:
@@ -135,26 +90,62 @@ class Gates:
         return meter
 
 
-class Budgets:
-    """All budgets of one process."""
+class SharedGates:
+    """The same doors, counted by all processes together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        limits = settings.limits
+        door = [ledger.kind("door", limits.signups_per_minute)]
+        signup = list(door)
+        if limits.signups_per_day is not None:
+            signup.append(ledger.kind("signups", limits.signups_per_day, DAY_MS))
+        faucet = [ledger.kind("faucet", limits.writes_per_minute)]
+        self._gates = {Budget.SIGNUP: signup, Budget.LOGIN: door, Budget.FAUCET: faucet}
+
+    async def enter(self, call: Call, budget: Budget) -> None:
+        """Count one request of the caller's address. Raises RATE_LIMITED."""
+        meters = [kind.meter(bucket(call.address)) for kind in self._gates[budget]]
+        for meter in meters:
+            try:
+                meter.charge(1)
+                await meter.agreed()
+            except RaethError:
+                call.meter = meter
+                raise
+        if call.actor == ANONYMOUS:
+            call.meter = meters[0]
+
+
+class Budgets:
+    """All budgets as one process has them. `venue_ms` is the venue's birth stamp: venues that share a Redis differ in
+    it. Raises ConfigError for a `budgets_url` that cannot be used."""
+
+    def __init__(self, settings: Settings, venue_ms: int = 0) -> None:
         limits = settings.limits
         writes, reads = limits.writes_per_minute, limits.reads_per_minute
-        agent_writes = Kind(writes)
+        url = settings.budgets_url
+        self.ledger = None if url is None else Ledger(url, f"raeth:{venue_ms}:")
+        """The way to what other processes counted, if they count together."""
+        kind = _alone if self.ledger is None else self.ledger.kind
+        agent_writes = kind("writes", writes)
         self._agents = {
-            Budget.READ: Kind(reads),
+            Budget.READ: kind("reads", reads),
             Budget.WRITE: agent_writes,
             Budget.FAUCET: agent_writes,
-            Budget.CANCEL: Kind(limits.cancels_per_minute),
+            Budget.CANCEL: kind("cancels", limits.cancels_per_minute),
         }
-        self._accounts = {Budget.READ: Kind(reads), Budget.WRITE: Kind(writes)}
-        self._operator = Kind(OPERATOR_PER_MINUTE)
-        self._anonymous = Kind(limits.anonymous_reads_per_minute)
-        self._gates = Gates(settings)
+        self._accounts = {Budget.READ: kind("owner reads", reads), Budget.WRITE: kind("owner writes", writes)}
+        self._operator = kind("operator", OPERATOR_PER_MINUTE)
+        self._anonymous = kind("address", limits.anonymous_reads_per_minute)
+        self._gates = Gates(settings) if self.ledger is None else SharedGates(settings, self.ledger)
+
+    async def close(self) -> None:
+        """Let go of Redis. Harmless the second time."""
+        if self.ledger is not None:
+            await self.ledger.close()
 
     def spend(self, call: Call, budget: Budget) -> Meter:
-        """Charge one request to whoever made it. Raises RATE_LIMITED."""
+        """Charge one request to whoever made it; `agreed` of a shared meter is next. Raises RATE_LIMITED."""
         if call.key is not None:
             meter = self._agents[budget].meter(call.key.agent.id)
         elif call.actor == OWNER:
@@ -175,7 +166,7 @@ class Budgets:
     async def enter(self, call: Call, budget: Budget) -> None:
         """The budgets that also, or only, belong to an address. Raises RATE_LIMITED."""
         if call.key is not None:
-            self.spend(call, budget)
+            await self.spend(call, budget).agreed()
         await self._gates.enter(call, budget)
 
     def spend_failure(self, call: Call) -> None:
@@ -188,8 +179,13 @@ class Budgets:
         return self._anonymous.meter(bucket(call.address))
 
 
+def _alone(_name: str, limit: int) -> Kind:
+    """A budget that this process counts for itself."""
+    return Kind(limit)
+
+
 GATED: Final = frozenset({Budget.SIGNUP, Budget.LOGIN, Budget.FAUCET})
-"""Budgets that slowapi counts by address."""
+"""Budgets that are also counted by address."""
 
 
 def _address_key(request: Call) -> str:

@@ -96,10 +96,11 @@ class Call(Request):
             raise RaethError(Code.NOT_FOUND)
         return account
 
-    def charge(self, cost: int) -> None:
+    async def charge(self, cost: int) -> None:
         """Draw `cost` more on the budget of this request. Raises RATE_LIMITED when that is too much."""
         if cost > 0 and self.meter is not None:
             self.meter.charge(cost)
+            await self.meter.agreed()
 
     # ---- what is true, and what to do ----
 

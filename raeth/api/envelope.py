@@ -151,4 +151,4 @@ class Nowhere:
             if error.code is not Code.FORBIDDEN:  # nothing is out of reach where nothing is; it has been counted
                 raise
         else:
-            self._venue.budgets.spend(call, Budget.READ)
+            await self._venue.budgets.spend(call, Budget.READ).agreed()

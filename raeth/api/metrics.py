@@ -107,6 +107,7 @@ class Metrics:
         yield from self._writer()
         yield from self._disk()
         yield from self._streams()
+        yield from self._budgets()
         yield from self._state()
         yield from self._reference()
         yield from self._house()
@@ -157,6 +158,15 @@ class Metrics:
         yield _gauge("raeth_streams", "Open streams: sockets and server-sent events.", len(hub.readers))
         yield _gauge("raeth_subscriptions", "Channels that open streams listen to.", hub.subscriptions)
         yield CounterMetricFamily("raeth_streams_cut_off", "Readers told to start over: too slow, mostly.", hub.cut_off)
+
+    def _budgets(self) -> Iterator[Metric]:
+        ledger = self._venue.budgets.ledger
+        if ledger is not None:
+            yield _gauge(
+                "raeth_budgets_shared", "1: budgets are counted with all processes; 0: alone.", not ledger.away
+            )
+            failures = "Round trips to Redis that failed or took too long, and attempts to reach it again."
+            yield CounterMetricFamily("raeth_budgets_failures", failures, ledger.failures)
 
     def _state(self) -> Iterator[Metric]:
         state = self._venue.sequencer.state

@@ -228,7 +228,9 @@ class VenueRoute(APIRoute):
         if self._gated:
             await venue.budgets.enter(call, self.budget)
         elif self.budget is not Budget.NONE:
-            venue.budgets.spend(call, self.budget)
+            meter = venue.budgets.spend(call, self.budget)
+            if meter.shared:
+                await meter.agreed()
         query: bytes = call.scope["query_string"]
         if self.access is Access.AGENT_OR_OWNER:
             query = await venue.door.choose_agent(call, query)

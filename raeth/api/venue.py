@@ -69,7 +69,7 @@ class Venue:
         self.started_real_ms = started_real_ms if started_real_ms is not None else real_now_ms()
         self.version = metadata.version("raeth")
         self.logs_access = logging.getLogger("raeth.api").isEnabledFor(logging.DEBUG)
-        self.budgets = Budgets(settings)
+        self.budgets = Budgets(settings, sequencer.state.born)
         self.door = Door(self, pepper, admin_token)
         self.metrics = Metrics(self)
         self.passwords = Passwords()

@@ -98,7 +98,7 @@ async def place_batch(call: Call, body: BatchRequest) -> dict[str, Any]:
     STRATEGY_NOT_FILLED. A batch costs one write an order.
     """
     at_most(call.venue.settings.limits.batch_size, body.orders)
-    call.charge(len(body.orders) - 1)
+    await call.charge(len(body.orders) - 1)
     agent, key_id, names = call.the_agent.id, call.key_id, call.names
     atomic = body.atomic or False
     legs = [(order, *await resolve(call, names, order.market_id)) for order in body.orders]

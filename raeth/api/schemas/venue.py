@@ -51,7 +51,7 @@ class CodesView(Answer):
 
 
 class LimitsView(Answer):
-    """Budgets a minute and maxima. Each process of the venue counts budgets on its own."""
+    """Budgets a minute and maxima. Without `budgets_url` each process counts budgets on its own."""
 
     writes_per_minute: int
     cancels_per_minute: int

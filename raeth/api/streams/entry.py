@@ -116,15 +116,21 @@ class Desk:
             raise RaethError(Code.AUTH_REVOKED)
         if scopes[0] not in identity.scopes and scopes[-1] not in identity.scopes:
             details = {"required": list(scopes), "granted": list(identity.scopes)}
-            raise self._out_of_reach(identity, RaethError(Code.SCOPE_REQUIRED, details=details))
+            raise await self._out_of_reach(identity, RaethError(Code.SCOPE_REQUIRED, details=details))
         if budget is Budget.WRITE and key.agent.suspended:
-            raise self._out_of_reach(identity, RaethError(Code.AGENT_SUSPENDED))
-        self._venue.budgets.of_agent(budget, identity.agent).charge(1)
+            raise await self._out_of_reach(identity, RaethError(Code.AGENT_SUSPENDED))
+        await self._charge(budget, identity)
         return identity.agent
 
-    def _out_of_reach(self, identity: Identity, error: RaethError) -> RaethError:
+    async def _charge(self, budget: Budget, identity: Identity) -> None:
+        meter = self._venue.budgets.of_agent(budget, identity.agent)
+        meter.charge(1)
+        if meter.shared:
+            await meter.agreed()
+
+    async def _out_of_reach(self, identity: Identity, error: RaethError) -> RaethError:
         """A valid credential that does not reach this call costs a read, as a request does."""
-        self._venue.budgets.of_agent(Budget.READ, identity.agent).charge(1)
+        await self._charge(Budget.READ, identity)
         return error
 
     # ---- replies ----

@@ -67,11 +67,11 @@ async def identify(call: Call, ticket: str | None = None) -> Key | None:
     if ticket is None:
         if not door.admit_now(call, Access.OPTIONAL_AGENT):
             await door.admit(call, Access.OPTIONAL_AGENT)
-        call.venue.budgets.spend(call, Budget.READ)
+        await call.venue.budgets.spend(call, Budget.READ).agreed()
         return call.key
     key = await _by_ticket(call, ticket)
     call.key = key
-    call.venue.budgets.spend(call, Budget.READ)
+    await call.venue.budgets.spend(call, Budget.READ).agreed()
     return key
 
 

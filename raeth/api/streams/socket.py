@@ -14,8 +14,8 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from raeth.api import answers
-from raeth.api.budgets import MINUTE_MS, Kind
 from raeth.api.call import Call
+from raeth.api.meters import MINUTE_MS, Kind
 from raeth.api.parsing import pairs
 from raeth.api.streams import replies
 from raeth.api.streams.entry import Desk
