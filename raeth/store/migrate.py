@@ -1,19 +1,26 @@
 """Bring a database to the newest version of the tables, from nothing or from any older version.
 
 Must not know what is in the tables; `refill` puts a venue's past into those that are new. Any number of processes may
-start on one database at once: the upgrade is one transaction that begins by taking the write lock.
+start on one database at once: the upgrade is one transaction that begins by taking the write lock. On PostgreSQL it
+runs in an event loop of its own, because the only driver there is asynchronous.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import asyncpg
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from raeth.store import standings
+from raeth.journal.base import JournalUnavailable
+from raeth.store import postgres, standings
+from raeth.store.postgres import is_postgres
 from raeth.store.refill import refill
 
 if TYPE_CHECKING:
@@ -29,6 +36,11 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 LOCK_TIMEOUT_S: Final = 30.0
 
+LOCK_KEY: Final = 0x72616574_74626C73
+"""Of PostgreSQL's advisory lock, under which one process at a time looks at the version and upgrades."""
+
+T = TypeVar("T")
+
 
 class NewerTables(Exception):
     """The tables are of a version that this program does not know yet. Nothing was changed."""
@@ -39,25 +51,24 @@ class NewerTables(Exception):
 
 def upgrade(url: str | URL) -> None:
     """Run all versions that are missing; a millisecond when none is. Blocks: in a running loop, give it a thread.
-    Raises NewerTables.
+    Raises NewerTables, and JournalUnavailable if a PostgreSQL cannot be reached.
 
     The journal must have been opened before: it takes a file for its own only while there is nothing else in it.
-    `url` as SQLAlchemy writes it; an async driver in it is replaced by the plain one (`sqlite+aiosqlite:` → `sqlite:`).
+    `url` as `reader.database_url` gives it; an async driver for SQLite is replaced by the plain one.
     """
-    engine = _engine(make_url(url))
-    try:
-        with engine.begin() as connection:
-            before = _known(current(connection))
-            if before == HEAD:
-                return
-            from alembic import command  # slow to import, and seldom needed
+    _in_transaction(url, _upgrade)
 
-            command.upgrade(configuration(connection), "head")
-            if before is not None and before < STANDINGS_SINCE:
-                # Only now, at the newest version, do the tables fit the code that fills them.
-                refill(connection, standings.STATEMENTS)
-    finally:
-        engine.dispose()
+
+def _upgrade(connection: Connection) -> None:
+    before = _known(current(connection))
+    if before == HEAD:
+        return
+    from alembic import command  # slow to import, and seldom needed
+
+    command.upgrade(configuration(connection), "head")
+    if before is not None and before < STANDINGS_SINCE:
+        # Only now, at the newest version, do the tables fit the code that fills them.
+        refill(connection, standings.STATEMENTS)
 
 
 def current(connection: Connection) -> str | None:
@@ -72,14 +83,13 @@ def recognise(url: str | URL) -> int | None:
 
     Read off the tables, because another engine's commands need not be readable. Raises NewerTables. Blocks.
     """
-    engine = _engine(make_url(url))
-    try:
-        with engine.begin() as connection:
-            version = _known(current(connection))
-            newest: int | None = connection.execute(text(_ENGINE)).scalar() if version is not None else None
-            return newest
-    finally:
-        engine.dispose()
+    return _in_transaction(url, _recognise)
+
+
+def _recognise(connection: Connection) -> int | None:
+    version = _known(current(connection))
+    newest: int | None = connection.execute(text(_ENGINE)).scalar() if version is not None else None
+    return newest
 
 
 _ENGINE: Final = "SELECT engine_version FROM configurations ORDER BY seq DESC LIMIT 1"
@@ -101,11 +111,34 @@ def configuration(connection: Connection) -> Config:
     return config
 
 
-def _engine(url: URL) -> Engine:
-    backend = url.get_backend_name()
-    if backend != "sqlite":
-        return create_engine(url, poolclass=NullPool)
-    engine = create_engine(url.set(drivername=backend), poolclass=NullPool, connect_args={"timeout": LOCK_TIMEOUT_S})
+def _in_transaction(url: str | URL, work: Callable[[Connection], T]) -> T:
+    """What `work` makes of a transaction that holds the write lock from its beginning."""
+    if is_postgres(url):
+        return asyncio.run(_in_postgres(url, work))
+    engine = _sqlite(make_url(url))
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    finally:
+        engine.dispose()
+
+
+async def _in_postgres(url: str, work: Callable[[Connection], T]) -> T:
+    session = {"lock_timeout": f"{LOCK_TIMEOUT_S:.0f}s"}
+    engine = postgres.engine(url, session, poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=LOCK_KEY))
+            return await connection.run_sync(work)
+    except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+        raise JournalUnavailable(f"the tables cannot be upgraded: {error}") from error
+    finally:
+        await engine.dispose()
+
+
+def _sqlite(url: URL) -> Engine:
+    plain = url.set(drivername=url.get_backend_name())
+    engine = create_engine(plain, poolclass=NullPool, connect_args={"timeout": LOCK_TIMEOUT_S})
 
     # Left to itself the driver commits before each CREATE, and a crash would leave half a version behind.
     @event.listens_for(engine, "connect")

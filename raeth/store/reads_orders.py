@@ -31,7 +31,7 @@ class OrderReads(Reader):
 
     async def get_order(self, order_id: int) -> Order | None:
         """An order, whoever it belongs to."""
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             found = await _orders(connection, select(ORDERS).where(ORDERS.c.id == order_id))
         return found[0] if found else None
 
@@ -63,7 +63,7 @@ class OrderReads(Reader):
             filters.append(ORDERS.c.market == market)
         if statuses is not None:
             filters.append(ORDERS.c.status.in_(statuses))
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             floor = None
             if client_order_id is not None:
                 filters.append(ORDERS.c.client_order_id == client_order_id)
@@ -75,7 +75,7 @@ class OrderReads(Reader):
 
     async def fills_of_orders(self, order_ids: Collection[int]) -> dict[int, tuple[Fill, ...]]:
         """The fills of each order, oldest first; of an order without any, an empty tuple."""
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             return await _fills(connection, order_ids)
 
     async def list_fills(
@@ -87,7 +87,7 @@ class OrderReads(Reader):
         span = [FILLS.c.agent == agent]
         if before is not None:
             span.append(key < before[0])
-        async with self._engine.connect() as connection:
+        async with self._connection() as connection:
             floor = None
             filters: list[ColumnElement[bool]] = []
             if market is not None:

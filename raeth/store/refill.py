@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from raeth.engine import codec
 from raeth.journal.base import Write
+from raeth.store.postgres import placeholders
 from raeth.store.projector import Projector
 
 BATCH: Final = 1_000
@@ -37,7 +38,6 @@ def refill(connection: Connection, statements: Collection[str]) -> int:
 
 
 def _run(connection: Connection, write: Write) -> None:
-    """A projection's statement, whose placeholders are `?`, in the words of whichever database this is."""
-    first, *rest = write.sql.split("?")
-    sql = first + "".join(f":p{n}{part}" for n, part in enumerate(rest))
-    connection.execute(text(sql), [{f"p{n}": value for n, value in enumerate(row)} for row in write.rows])
+    """A projection's statement, in the words of whichever database this is."""
+    sql = write.sql if connection.dialect.name == "sqlite" else placeholders(write.sql)
+    connection.exec_driver_sql(sql, list(write.rows))

@@ -15,11 +15,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, text
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Index, Integer, MetaData, String, Table, text
+from sqlmodel import AutoString, Field, SQLModel
 
 # On SQLite a sole INTEGER primary key is the row's own address, a BIGINT one would cost a second tree.
 Big: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+# Text is compared and sorted byte by byte: PostgreSQL would otherwise sort as the language of its machine does, and
+# lists, cursors and audits would differ from database to database.
+Words: Final = String().with_variant(String(collation="C"), "postgresql")
 
 # The rows lie in the tree of the primary key itself: no second tree, and what is read together lies together.
 CLUSTERED: Final = {"sqlite_with_rowid": False}
@@ -391,6 +395,12 @@ class Secret(Base, table=True):
     __tablename__ = "secrets"
     name: str = Field(primary_key=True)
     value: bytes
+
+
+for _table in Base.metadata.tables.values():
+    for _column in _table.columns:
+        if isinstance(_column.type, AutoString):
+            _column.type = Words
 
 
 def _tables(*models: type[Base]) -> tuple[Table, ...]:

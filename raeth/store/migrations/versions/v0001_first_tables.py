@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+words = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def when(condition: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def upgrade() -> None:
     op.create_table(
         "accounts",
         sa.Column("id", big, autoincrement=False, nullable=False),
-        sa.Column("email_digest", sa.String(), nullable=False),
+        sa.Column("email_digest", words, nullable=False),
         sa.Column("created_ts", big, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -32,13 +33,13 @@ def upgrade() -> None:
         "admin_actions",
         sa.Column("seq", big, autoincrement=False, nullable=False),
         sa.Column("ts", big, nullable=False),
-        sa.Column("action", sa.String(), nullable=False),
-        sa.Column("actor", sa.String(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("action", words, nullable=False),
+        sa.Column("actor", words, nullable=False),
+        sa.Column("reason", words, nullable=True),
         sa.Column("target", big, nullable=True),
-        sa.Column("key_id", sa.String(), nullable=True),
+        sa.Column("key_id", words, nullable=True),
         sa.Column("amount_cents", big, nullable=True),
-        sa.Column("refused", sa.String(), nullable=True),
+        sa.Column("refused", words, nullable=True),
         sa.PrimaryKeyConstraint("seq"),
     )
 
@@ -46,7 +47,7 @@ def upgrade() -> None:
         "agents",
         sa.Column("id", big, autoincrement=False, nullable=False),
         sa.Column("account", big, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", words, nullable=False),
         sa.Column("created_ts", big, nullable=False),
         sa.Column("suspended", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -56,16 +57,16 @@ def upgrade() -> None:
 
     op.create_table(
         "api_keys",
-        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("key_id", words, nullable=False),
         sa.Column("agent", big, nullable=False),
-        sa.Column("digest", sa.String(), nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("scopes", sa.String(), nullable=False),
+        sa.Column("digest", words, nullable=False),
+        sa.Column("name", words, nullable=False),
+        sa.Column("scopes", words, nullable=False),
         sa.Column("expires_real_ms", big, nullable=True),
-        sa.Column("allowed_ips", sa.String(), nullable=False),
+        sa.Column("allowed_ips", words, nullable=False),
         sa.Column("created_ts", big, nullable=False),
         sa.Column("revoked_ts", big, nullable=True),
-        sa.Column("revoked_by", sa.String(), nullable=True),
+        sa.Column("revoked_by", words, nullable=True),
         sa.PrimaryKeyConstraint("key_id"),
     )
 
@@ -76,7 +77,7 @@ def upgrade() -> None:
         sa.Column("seq", big, autoincrement=False, nullable=False),
         sa.Column("ts", big, nullable=False),
         sa.Column("engine_version", sa.Integer(), nullable=False),
-        sa.Column("settings", sa.String(), nullable=False),
+        sa.Column("settings", words, nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
 
@@ -89,7 +90,7 @@ def upgrade() -> None:
         sa.Column("side", sa.Integer(), nullable=False),
         sa.Column("price", sa.Integer(), nullable=False),
         sa.Column("qty", big, nullable=False),
-        sa.Column("liquidity", sa.String(), nullable=False),
+        sa.Column("liquidity", words, nullable=False),
         sa.Column("fee_cents", big, nullable=False),
         sa.Column("ts", big, nullable=False),
         sa.PrimaryKeyConstraint("order_id", "trade_id"),
@@ -102,8 +103,8 @@ def upgrade() -> None:
     op.create_table(
         "identities",
         sa.Column("account", big, autoincrement=False, nullable=False),
-        sa.Column("email", sa.String(), nullable=False),
-        sa.Column("password_hash", sa.String(), nullable=True),
+        sa.Column("email", words, nullable=False),
+        sa.Column("password_hash", words, nullable=True),
         sa.PrimaryKeyConstraint("account"),
     )
 
@@ -115,7 +116,7 @@ def upgrade() -> None:
         sa.Column("seq", big, autoincrement=False, nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("account", big, nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("kind", words, nullable=False),
         sa.Column("amount_cents", big, nullable=False),
         sa.Column("balance_after_cents", big, nullable=False),
         sa.Column("market", big, nullable=True),
@@ -127,20 +128,20 @@ def upgrade() -> None:
     op.create_table(
         "markets",
         sa.Column("id", big, autoincrement=False, nullable=False),
-        sa.Column("symbol", sa.String(), nullable=False),
-        sa.Column("slug", sa.String(), nullable=False),
+        sa.Column("symbol", words, nullable=False),
+        sa.Column("slug", words, nullable=False),
         sa.Column("configuration", big, nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("status", words, nullable=False),
         sa.Column("open_at", big, nullable=False),
         sa.Column("close_at", big, nullable=False),
         sa.Column("listed_ts", big, nullable=False),
         sa.Column("halted", sa.Boolean(), nullable=False),
         sa.Column("open_price_cents", big, nullable=True),
-        sa.Column("open_source", sa.String(), nullable=True),
+        sa.Column("open_source", words, nullable=True),
         sa.Column("close_price_cents", big, nullable=True),
-        sa.Column("close_source", sa.String(), nullable=True),
-        sa.Column("outcome", sa.String(), nullable=True),
-        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("close_source", words, nullable=True),
+        sa.Column("outcome", words, nullable=True),
+        sa.Column("reason", words, nullable=True),
         sa.Column("resolved_ts", big, nullable=True),
         sa.Column("last_price", sa.Integer(), nullable=True),
         sa.Column("volume", big, nullable=False),
@@ -161,26 +162,26 @@ def upgrade() -> None:
         sa.Column("account", big, nullable=False),
         sa.Column("market", big, nullable=False),
         sa.Column("side", sa.Integer(), nullable=False),
-        sa.Column("type", sa.String(), nullable=False),
-        sa.Column("tif", sa.String(), nullable=False),
+        sa.Column("type", words, nullable=False),
+        sa.Column("tif", words, nullable=False),
         sa.Column("price", big, nullable=True),
         sa.Column("qty", big, nullable=False),
         sa.Column("remaining", big, nullable=False),
         sa.Column("reduce_only", sa.Boolean(), nullable=False),
-        sa.Column("stp", sa.String(), nullable=False),
-        sa.Column("client_order_id", sa.String(), nullable=True),
-        sa.Column("quote_id", sa.String(), nullable=True),
+        sa.Column("stp", words, nullable=False),
+        sa.Column("client_order_id", words, nullable=True),
+        sa.Column("quote_id", words, nullable=True),
         sa.Column("expires_at", big, nullable=True),
         sa.Column("created_ts", big, nullable=False),
         sa.Column("updated_ts", big, nullable=False),
         sa.Column("seq", big, nullable=False),
-        sa.Column("status", sa.String(), nullable=False),
+        sa.Column("status", words, nullable=False),
         sa.Column("filled", big, nullable=False),
         sa.Column("notional", big, nullable=False),
         sa.Column("fee_cents", big, nullable=False),
-        sa.Column("reject_reason", sa.String(), nullable=True),
-        sa.Column("reject_details", sa.String(), nullable=True),
-        sa.Column("cancel_reason", sa.String(), nullable=True),
+        sa.Column("reject_reason", words, nullable=True),
+        sa.Column("reject_details", words, nullable=True),
+        sa.Column("cancel_reason", words, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
 
@@ -194,10 +195,10 @@ def upgrade() -> None:
         sa.Column("boundary", big, autoincrement=False, nullable=False),
         sa.Column("price_cents", big, nullable=True),
         sa.Column("source_ts", big, nullable=True),
-        sa.Column("source", sa.String(), nullable=False),
-        sa.Column("rule", sa.String(), nullable=False),
-        sa.Column("reason", sa.String(), nullable=True),
-        sa.Column("inputs", sa.String(), nullable=False),
+        sa.Column("source", words, nullable=False),
+        sa.Column("rule", words, nullable=False),
+        sa.Column("reason", words, nullable=True),
+        sa.Column("inputs", words, nullable=False),
         sa.Column("seq", big, nullable=False),
         sa.Column("ts", big, nullable=False),
         sa.Column("opens", big, nullable=True),
@@ -211,21 +212,21 @@ def upgrade() -> None:
         sa.Column("seq", big, autoincrement=False, nullable=False),
         sa.Column("price_cents", big, nullable=False),
         sa.Column("source_ts", big, nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("source", words, nullable=False),
         sa.PrimaryKeyConstraint("ts", "seq"),
         sqlite_with_rowid=False,
     )
 
     op.create_table(
         "secrets",
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", words, nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
 
     op.create_table(
         "sessions",
-        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("token_hash", words, nullable=False),
         sa.Column("account", big, nullable=False),
         sa.Column("expires_real_ms", big, nullable=False),
         sa.PrimaryKeyConstraint("token_hash"),
@@ -233,11 +234,11 @@ def upgrade() -> None:
 
     op.create_table(
         "tickets",
-        sa.Column("ticket_hash", sa.String(), nullable=False),
+        sa.Column("ticket_hash", words, nullable=False),
         sa.Column("agent", big, nullable=False),
-        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("key_id", words, nullable=False),
         sa.Column("expires_real_ms", big, nullable=False),
-        sa.Column("claim", sa.String(), nullable=True),
+        sa.Column("claim", words, nullable=True),
         sa.PrimaryKeyConstraint("ticket_hash"),
     )
 
@@ -248,7 +249,7 @@ def upgrade() -> None:
         sa.Column("source", big, nullable=False),
         sa.Column("target", big, nullable=False),
         sa.Column("amount_cents", big, nullable=False),
-        sa.Column("client_transfer_id", sa.String(), nullable=True),
+        sa.Column("client_transfer_id", words, nullable=True),
         sa.Column("ts", big, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -11,6 +11,7 @@ branch_labels = None
 depends_on = None
 
 big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+words = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -44,7 +45,7 @@ def upgrade() -> None:
         "standings",
         sa.Column("account", big, autoincrement=False, nullable=False),
         sa.Column("agent", big, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", words, nullable=False),
         sa.Column("house", sa.Boolean(), nullable=False),
         sa.Column("granted_cents", big, nullable=False),
         sa.Column("pnl_cents", big, nullable=False),
