@@ -103,15 +103,19 @@ class Request:
                 self.replays[place] = known[(key.owner, key.key)]
         return made
 
+    def first_answer(self, outcome: Outcome) -> Outcome:
+        """The outcome to give when nothing of the request is a replay."""
+        if isinstance(self.command, PlaceOrder | PlaceBatch):
+            outcome.orders = [PlacedOrder(order, False) for order in _placed(outcome.events)]
+        return outcome
+
     async def answer(self, outcome: Outcome | None, journal: Journal) -> Outcome:
         """The outcome to give, with replayed orders as they were first answered. Call it once the batch is durable."""
         orders = isinstance(self.command, PlaceOrder | PlaceBatch)
         if not self.replays or (outcome is not None and outcome.refused() is not None):
             # A batch of which some orders are known and the rest was refused is refused: nothing of it was done now.
             assert outcome is not None
-            if orders:
-                outcome.orders = [PlacedOrder(order, False) for order in _placed(outcome.events)]
-            return outcome
+            return self.first_answer(outcome)
         first = {seq: await _read_back(journal, seq) for seq in {key.seq for key in self.replays.values()}}
         result = outcome if outcome is not None else first[next(iter(self.replays.values())).seq]
         if orders:

@@ -240,7 +240,7 @@ async def opened_desk(
     journal = SqliteJournal(path)
     sequencer = Sequencer(journal, clock, rules, Projector())
     await sequencer.start()
-    store = Store(sqlite_url(path))
+    store = Store(sqlite_url(path), sequencer.tabled)
     settings = Configuration(data_dir=folder, limits=limits, faucet=faucet)
     venue = Venue(settings, sequencer, store, clock, reference, PEPPER, ADMIN)  # type: ignore[arg-type]
     transport = httpx2.ASGITransport(app=create_app(venue))

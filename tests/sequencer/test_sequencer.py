@@ -10,7 +10,6 @@ import msgspec
 import pytest
 from freezegun import freeze_time
 
-from raeth import sequencer as sequencer_module
 from raeth import server
 from raeth.audit import audit_file
 from raeth.clock import ManualClock, RealClock
@@ -23,6 +22,7 @@ from raeth.errors import Code, RaethError
 from raeth.journal.base import JournalUnavailable, Row, Write
 from raeth.journal.sqlite import SqliteJournal
 from raeth.sequencer import MAX_BATCH, Committed, Sequencer, SettingsDiffer
+from raeth.sequencer import core as sequencer_module
 from raeth.store.migrate import recognise
 from raeth.store.reader import sqlite_url
 from tests.sequencer.node import (
@@ -70,6 +70,7 @@ class TestGroupCommit:
                 outcome = await node.submit(signup(n))
                 [(stored,)] = query(path, f"SELECT events FROM journal WHERE seq = {outcome.seq}")
                 assert stored == codec.encode_events(outcome.events)
+                await node.tabled()
                 assert query(path, "SELECT count(*) FROM agents") == [(n + 1,)]
 
     async def test_one_batch_has_one_stamp_and_a_bound(self, path: Path) -> None:

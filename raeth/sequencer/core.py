@@ -2,7 +2,8 @@
 
 Whoever arrives while a batch commits is the next batch: group commit without timers. Between apply and commit the state
 in memory is ahead of what is durable, so reads go through `settled`, which waits. If a commit fails or its outcome is
-unknown, the state is thrown away and rebuilt from the journal. This module must not know HTTP.
+unknown, the state is thrown away and rebuilt from the journal. Where other processes write to the same journal, their
+rows are applied as they come. This module must not know HTTP.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -29,7 +29,6 @@ from raeth.idempotency import IdemKey, Outcome, Request
 from raeth.journal.base import (
     EMPTY_HEAD,
     Begun,
-    Head,
     Journal,
     JournalDamaged,
     JournalUnavailable,
@@ -39,6 +38,9 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import head_of, next_row, verify
+from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
+from raeth.sequencer.health import Health
+from raeth.sequencer.replaying import replay, replayed
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -57,8 +59,11 @@ QUIET_MS: Final = 1_000
 STOP_S: Final = 3.0
 """What was accepted may take this long to be written after the order to stop."""
 
-WRITE_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Upper bounds by which the journal's writes are counted."""
+FOLLOW_ROWS: Final = 500
+"""Commands of other nodes that are applied between two breaths of the event loop."""
+
+CLOCKS_MS: Final = 250
+"""How far the machine's clock and the database's may be apart."""
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to write again after the journal failed; the last one repeats."""
@@ -73,46 +78,10 @@ class SettingsDiffer(Exception):
         self.differences = differences
 
 
-@dataclass(slots=True)
-class Committed:
-    """One durable command, as listeners see it."""
-
-    seq: int
-    ts: int
-    command: Command
-    events: list[Event]
-
-
-@dataclass(slots=True)
-class Health:
-    """`mode`: ok, retrying (the journal failed and is being tried again), backpressured or stopped."""
-
-    backend: str
-    mode: str = "ok"
-    queue_depth: int = 0
-    last_error: str | None = None
-    commits: int = 0
-    commands: int = 0
-    commit_seconds: float = 0.0
-    writes: list[int] = field(default_factory=lambda: [0] * (len(WRITE_BUCKETS_S) + 1))
-    """How many inserts with their fsync took how long, by `WRITE_BUCKETS_S`."""
-    write_seconds: float = 0.0
-
-    def note_write(self, seconds: float) -> None:
-        """Count one insert and fsync. Once a batch."""
-        self.writes[bisect_left(WRITE_BUCKETS_S, seconds)] += 1
-        self.write_seconds += seconds
-
-
-class Projects(Protocol):
-    """What turns a batch into rows of the tables; see `raeth.store.projector`."""
-
-    def add(self, seq: int, ts: int, command: Command, events: Sequence[Event]) -> None: ...
-
-    def take(self) -> list[Write]: ...
-
-
 Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
+
+Needed = Callable[[State, int], bool]
+"""Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
 
 
 @dataclass(slots=True)
@@ -122,21 +91,30 @@ class _Item:
     request: Request
     writes: Writes
     done: asyncio.Future[Outcome]
+    needed: Needed | None = None
     outcome: Outcome | None = None
     error: RaethError | None = None
 
 
 class Sequencer:
-    """One venue's order of events. `settings` are this node's rules; `adopt` journals them if they are new."""
+    """One node's writer. `settings` are this node's rules; `adopt` journals them if they are new. `shared`: other
+    processes write to the same journal, and what they write is applied here as it comes."""
 
     def __init__(
-        self, journal: Journal, clock: Clock, settings: Settings, projector: Projects, *, adopt: bool = False
+        self,
+        journal: Journal,
+        clock: Clock,
+        settings: Settings,
+        projector: Projects,
+        *,
+        adopt: bool = False,
+        shared: bool = False,
     ) -> None:
         self.journal = journal
         self.clock = clock
         self.settings = settings
-        self.projector = projector
         self.adopt = adopt
+        self.shared = shared
         self.state: State = new_state()
         self.health = Health(journal.backend)
         self.listeners: list[Callable[[list[Committed]], None]] = []
@@ -145,6 +123,10 @@ class Sequencer:
         self._wake = asyncio.Event()
         self._committing: asyncio.Future[None] | None = None
         self._ticking: asyncio.Future[Outcome] | None = None
+        self._following = Following(projector)
+        self._behind = False
+        self._catching: list[asyncio.Future[None]] = []
+        self._running = False
         self._valid = False
         self._closing = False
         self._snapshot_seq = 0
@@ -154,34 +136,46 @@ class Sequencer:
     # Life
 
     async def start(self) -> None:
-        """Open the journal, verify and replay it, journal the genesis if it is empty, and begin to take commands.
+        """Open the journal, verify and replay it, bring the tables up to it, journal the genesis if it is empty, and
+        begin to take commands.
 
         Raises JournalDamaged, JournalUnavailable or SettingsDiffer."""
         await self.journal.open()
         await self._rebuild()
+        self._running = True
         self._tasks.append(asyncio.create_task(self._run(), name="sequencer"))
+        if self.shared:
+            await self.journal.watch(self._heard)
         if self.state.timers:
-            await self.submit(Resurface())  # first of all: a Tick would let the timers run out that nobody could renew
+            # First of all: a Tick would let the timers run out that nobody could renew. Where other nodes are up they
+            # could be renewed all the time.
+            needed = self._nobody_was_up if self.shared else None
+            await self._enqueue(_item(Resurface(), needed=needed))
         current = self.state.settings
         if current is None:
-            await self._configure()
-        elif current != self.settings:
+            await self._configure(only_if_none=self.shared)
+            current = self.state.settings
+        if current is not None and current != self.settings:
             # Another kind of reference has another clock: only to be stamped, its refusal would end every window.
             if not self.adopt or current.reference_kind != self.settings.reference_kind:
                 raise SettingsDiffer(differences(current, self.settings))
             await self._configure()
         elif self.state.engine_version != ENGINE_VERSION:
             await self._configure()  # from here on a predecessor must keep away
+        await self.tabled()
         self._tasks.append(asyncio.create_task(self._keep_time(), name="pacemaker"))
 
-    async def _configure(self) -> None:
-        outcome = await self.submit(Configure(ENGINE_VERSION, self.settings))
+    async def _configure(self, *, only_if_none: bool = False) -> None:
+        """Put this node's rules in force. `only_if_none`: another node of a new venue may have done it meanwhile."""
+        needed: Needed | None = (lambda state, ts: state.settings is None) if only_if_none else None
+        outcome = await self._enqueue(_item(Configure(ENGINE_VERSION, self.settings), needed=needed))
         if outcome.refused() is not None:
             assert self.state.settings is not None
             raise SettingsDiffer(differences(self.state.settings, self.settings))
 
     async def stop(self) -> None:
-        """Commit what was accepted, take a snapshot, and let go of the journal. Nothing is accepted any more."""
+        """Commit what was accepted, bring the tables up to it, take a snapshot, and let go of the journal. Nothing is
+        accepted any more."""
         self._closing = True
         self._wake.set()
         for task in self._tasks:
@@ -189,6 +183,9 @@ class Sequencer:
                 await asyncio.wait({task}, timeout=STOP_S)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._running = False
+        self._following.stop()
+        self._release_all(RaethError(Code.SERVICE_DEGRADED))
         waiting, self._queue = self._queue, []
         _fail(waiting)
         if self._snapshot_due(1):
@@ -203,13 +200,22 @@ class Sequencer:
         return self._head.seq
 
     @property
+    def tables_seq(self) -> int:
+        """The last command that the derived tables are known to hold."""
+        return self._following.mark
+
+    @property
     def closing(self) -> bool:
         """Told to stop: nothing is taken any more."""
         return self._closing
 
+    def now_ms(self) -> int:
+        """Venue time by this node's clock, corrected by what the database's clock is ahead of it."""
+        return self.clock.now_ms() + self.health.clock_ahead_ms
+
     def settled_now(self) -> State | None:
         """The state if all of it is durable and nothing is due, else None: the way in for reads that may not wait."""
-        if self._committing is None and self._valid and self.clock.now_ms() < self.state.next_due:
+        if self._committing is None and self._valid and self.now_ms() < self.state.next_due:
             return self.state
         return None
 
@@ -224,16 +230,37 @@ class Sequencer:
                 continue
             if not self._valid:
                 raise RaethError(Code.SERVICE_DEGRADED)
-            if self.clock.now_ms() < self.state.next_due or self.health.mode != "ok" or self._closing:
+            if self.now_ms() < self.state.next_due or self.health.mode != "ok" or self._closing:
                 return self.state
-            await self._catch_up()
+            await self._tick()
 
-    async def _catch_up(self) -> None:
+    async def _tick(self) -> None:
         """Journal one Tick for all readers that find something due at the same time."""
         if self._ticking is None or self._ticking.done():
-            self._ticking = asyncio.ensure_future(self.submit(Tick()))
+            self._ticking = self._enqueue(_item(Tick(), needed=self._due if self.shared else None))
         with contextlib.suppress(RaethError):
             await asyncio.shield(self._ticking)
+
+    async def tabled(self) -> None:
+        """Return once the derived tables hold all that was durable when this was called.
+
+        While the journal cannot be written they cannot be brought forward: then at once, and they may lack the last
+        moment before the failure, at most `INTERVAL_S` of it."""
+        seq = self._head.seq
+        while self._following.mark < seq and self._running and self.health.mode in ("ok", "backpressured"):
+            await self._following.asked_for(self._wake)
+
+    async def catch_up(self) -> None:
+        """Return once this node knows everything that was durable when this was called: before it is said that
+        something does not exist. At once where no other process writes. Raises SERVICE_DEGRADED."""
+        if not self.shared:
+            return
+        if not self._running or self.health.mode in ("retrying", "stopped"):
+            raise RaethError(Code.SERVICE_DEGRADED)
+        caught: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._catching.append(caught)
+        self._heard()
+        await caught
 
     async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Put a command in order; returns once it is durable.
@@ -243,22 +270,25 @@ class Sequencer:
         return await self.enqueue(command, keys, writes)
 
     async def write(self, writes: Sequence[Write]) -> None:
-        """Rows of the private tables, without a command, in the next transaction."""
+        """Rows of the private tables, without a command, in the next transaction. It knows all that was durable before
+        it."""
         await self.enqueue(None, (), writes)
 
     def enqueue(
         self, command: Command | None, keys: Sequence[IdemKey] = (), writes: Writes = ()
     ) -> asyncio.Future[Outcome]:
         """`submit` for callers that do not wait: the command has its place in the order when this returns."""
+        return self._enqueue(_Item(Request(command, keys), writes, asyncio.get_running_loop().create_future()))
+
+    def _enqueue(self, item: _Item) -> asyncio.Future[Outcome]:
         if self._closing or self.health.mode in ("retrying", "stopped"):
             raise RaethError(Code.SERVICE_DEGRADED)
         if len(self._queue) >= MAX_QUEUE:
             self.health.mode = "backpressured"
             raise RaethError(Code.SERVICE_DEGRADED)
-        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Item(Request(command, keys), writes, done))
+        self._queue.append(item)
         self._wake.set()
-        return done
+        return item.done
 
     def halt(self, why: str) -> None:
         """Stop taking commands for good: the journal turned out to be damaged."""
@@ -269,22 +299,33 @@ class Sequencer:
     # The writer
 
     async def _run(self) -> None:
+        last_words = False
         while True:
-            if not self._queue:
-                if self._closing:
+            if not self._queue and not self._following.asked and not self._behind:
+                if not self._closing:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                if last_words or not self._valid or self._following.mark >= self._head.seq:
                     return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
+                last_words = self._following.asked = True  # the tables go up to the end
+            if self.health.mode == "stopped":
+                self._behind = self._following.asked = False
+                self._release_all(RaethError(Code.SERVICE_DEGRADED))
+                self._following.forget()
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
             self.health.queue_depth = len(self._queue)
             if self.health.mode == "backpressured" and len(self._queue) < MAX_QUEUE // 2:
                 self.health.mode = "ok"
             if self.health.mode == "stopped":
                 _fail(batch)  # they were waiting when the damage was found
+                self._following.tell()
                 continue
             try:
-                await self._commit_batch(batch)
+                if batch or self._following.asked:
+                    await self._commit_batch(batch)
+                else:
+                    await self._follow_others()
             except JournalDamaged as damage:
                 self._valid = False
                 self.halt(str(damage))
@@ -294,21 +335,36 @@ class Sequencer:
             except asyncio.CancelledError:
                 _fail(batch)  # stopped while it was being written: nobody will say what became of it
                 raise
+            self._following.tell()
             if self._snapshot_due(SNAPSHOT_EVERY):
                 await self._save_snapshot()
 
     async def _commit_batch(self, batch: list[_Item]) -> None:
-        """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish."""
+        """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish.
+
+        The one that is due brings the tables forward too: by what they lack, and by this batch."""
         wanted = [(key.owner, key.key) for item in batch for key in item.request.keys]
         started = time.perf_counter()
+        following = self._following
+        carries = following.due(asyncio.get_running_loop().time())
+        mark: int | None = None
         try:
             begun = await self._begin(wanted)
             ts = self._stamp(begun)
-            self._committing = asyncio.get_running_loop().create_future()
+            missing: list[Committed] = []
+            if carries:
+                following.asked = False
+                missing = await following.missing(begun.projected, begun.head.seq, self.journal)
+                mark = missing[-1].seq if missing else begun.projected
             rows, keys, writes, facts = self._apply_batch(batch, begun, ts)
+            if carries and mark == begun.head.seq:
+                missing += facts
+            if missing:
+                mark = missing[-1].seq
+                writes = [*following.project(missing), *writes]
             if rows or writes:
                 written = time.perf_counter()
-                await self.journal.commit(rows, keys, writes)
+                await self.journal.commit(rows, keys, writes, mark)
                 self.health.note_write(time.perf_counter() - written)
             else:
                 await self.journal.rollback()
@@ -324,12 +380,25 @@ class Sequencer:
             committing, self._committing = self._committing, None
             if committing is not None:
                 committing.set_result(None)
-        self.health.commits += 1
+        self.health.commits += bool(batch)
         self.health.commands += len(rows)
         self.health.commit_seconds += time.perf_counter() - started
+        following.hold(facts)
+        self._note_tables(mark, len(missing))
         await self._answer(batch)
         if facts:
             self._publish(facts)
+
+    def _note_tables(self, mark: int | None, projected: int) -> None:
+        """After a commit: how far the tables are now, and when they are to be looked after next."""
+        following = self._following
+        if mark is not None:
+            following.reached(mark)
+            self.health.projections += bool(projected)
+            self.health.projected += projected
+            following.asked = following.asked or mark < self._head.seq
+        elif following.behind:
+            following.remind(INTERVAL_S, self._wake)
 
     def _publish(self, facts: list[Committed]) -> None:
         """Tell the listeners. One that fails has only itself to blame: what it was told is durable."""
@@ -339,26 +408,12 @@ class Sequencer:
             except Exception:
                 log.exception("a listener failed", seq=facts[-1].seq)
 
-    async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
-        """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
-        while True:
-            begun = await self.journal.begin(self.state.seq, wanted)
-            self._follow(begun.behind)
-            if self.state.seq == begun.head.seq:
-                return begun
-            await self.journal.rollback()
-            self._follow(await self.journal.read(self.state.seq))
-
-    def _follow(self, rows: Sequence[Row]) -> None:
-        """Apply rows that are already durable, because another node wrote them."""
-        if not rows:
-            return
-        self._head = verify(rows, self._head)
-        self._publish([_replay(self.state, row) for row in rows])
-
     def _apply_batch(
         self, batch: list[_Item], begun: Begun, ts: int
     ) -> tuple[list[Row], list[Key], list[Write], list[Committed]]:
+        """What the batch does: rows, keys, rows of the private tables, and facts. Memory is ahead from here on."""
+        if batch:
+            self._committing = asyncio.get_running_loop().create_future()
         rows: list[Row] = []
         keys: list[Key] = []
         private: list[Write] = []
@@ -368,6 +423,9 @@ class Sequencer:
         for item in batch:
             request = item.request
             command = request.command
+            if item.needed is not None and not item.needed(self.state, ts):
+                item.outcome = Outcome(head.seq, ts, [])
+                continue
             if request.keys:
                 try:
                     command = request.without_replays(known)
@@ -384,14 +442,13 @@ class Sequencer:
             row = next_row(head, ts, codec.encode_command(command), codec.encode_events(events))
             rows.append(row)
             head = head_of(row)
-            self.projector.add(seq, ts, command, events)
             item.outcome = Outcome(seq, ts, events)
             if request.keys:
                 keys.extend(request.book(item.outcome, known))
             if item.writes and item.outcome.refused() is None:
                 private.extend(item.writes(events) if callable(item.writes) else item.writes)
             facts.append(Committed(seq, ts, command, events))
-        return rows, keys, [*self.projector.take(), *private], facts
+        return rows, keys, private, facts
 
     def _stamp(self, begun: Begun) -> int:
         """Venue time for this batch: read under the lock, never backwards, and not believed when the clock jumped."""
@@ -406,7 +463,10 @@ class Sequencer:
             if item.done.done():
                 continue
             answer, error = None, item.error
-            if error is None:
+            if error is None and not item.request.replays:
+                assert item.outcome is not None
+                answer = item.request.first_answer(item.outcome)
+            elif error is None:
                 try:
                     answer = await item.request.answer(item.outcome, self.journal)
                 except (JournalUnavailable, JournalDamaged):
@@ -418,6 +478,81 @@ class Sequencer:
             else:
                 assert error is not None
                 item.done.set_exception(error)
+
+    # Other nodes
+
+    def _heard(self) -> None:
+        """Another process may have written."""
+        self._behind = True
+        self._wake.set()
+
+    async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
+        """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
+        self._behind = False
+        while True:
+            before = self.clock.now_ms()
+            begun = await self.journal.begin(self.state.seq, wanted)
+            if begun.now_ms is not None:
+                self._compare_clocks(before, begun.now_ms, self.clock.now_ms())
+            self._follow(begun.behind)
+            if self.state.seq == begun.head.seq:
+                self._release_all()
+                return begun
+            await self.journal.rollback()
+            self._follow(await self.journal.read(self.state.seq))
+
+    def _compare_clocks(self, before_ms: int, database_ms: int, after_ms: int) -> None:
+        """The database's clock was read between the two. A machine whose own is elsewhere judges prices by a wrong age.
+
+        Raises JournalUnavailable, which makes the node not ready until they agree."""
+        if not before_ms - CLOCKS_MS <= database_ms <= after_ms + CLOCKS_MS:
+            off_ms = database_ms - (before_ms + after_ms) // 2
+            raise JournalUnavailable(f"the database's clock is {off_ms} ms ahead of the machine's")
+        if after_ms - before_ms < CLOCKS_MS // 10:
+            self.health.clock_ahead_ms = database_ms - (before_ms + after_ms) // 2
+
+    async def _follow_others(self) -> None:
+        """Apply what other nodes have committed, without a lock."""
+        self._behind = False
+        waiting, self._catching = self._catching, []  # who comes later may mean rows that were read too early
+        error: RaethError | None = RaethError(Code.SERVICE_DEGRADED)
+        try:
+            while rows := await self.journal.read(self.state.seq, FOLLOW_ROWS):
+                self._follow(rows)
+            error = None
+        except JournalUnavailable as trouble:
+            log.warning("other nodes' commands cannot be read", error=str(trouble))
+        finally:
+            _release(waiting, error)
+
+    def _follow(self, rows: Sequence[Row]) -> None:
+        """Apply rows that are already durable, because another node wrote them."""
+        if not rows:
+            return
+        head = verify(rows, self._head)
+        facts = [replay(self.state, row) for row in rows]
+        self._head = head
+        self.health.followed += len(facts)
+        if self.state.seq - self._snapshot_seq >= SNAPSHOT_EVERY:
+            self._snapshot_seq = self.state.seq  # theirs to save: it was their command
+        self._following.hold(facts)
+        self._following.remind(OTHERS_S, self._wake)
+        self._publish(facts)
+
+    def _release_all(self, error: RaethError | None = None) -> None:
+        waiting, self._catching = self._catching, []
+        _release(waiting, error)
+
+    def _due(self, state: State, ts: int) -> bool:
+        """Whether a Tick would do anything: another node's may have come first."""
+        return ts >= state.next_due or ts - state.ts >= self._quiet_ms // 2
+
+    def _nobody_was_up(self, state: State, ts: int) -> bool:
+        return ts - state.ts > 2 * self._quiet_ms
+
+    @property
+    def _quiet_ms(self) -> int:
+        return int(QUIET_MS * max(1.0, self.clock.speed))
 
     # Trouble
 
@@ -432,6 +567,8 @@ class Sequencer:
             return  # damage was found: that is for good
         self.health.mode = "retrying"
         self._still_retrying(trouble)
+        self._following.tell()
+        self._release_all(RaethError(Code.SERVICE_DEGRADED))
         attempt = 0
         while not self._closing and self.health.mode == "retrying":  # the scrubber may stop the venue meanwhile
             try:
@@ -455,9 +592,7 @@ class Sequencer:
 
     async def _writes_again(self) -> bool:
         """Try to write one command that does nothing else; True when it is over, one way or the other."""
-        probe = _Item(
-            Request(Resurface() if self.state.timers else Tick(), ()), (), asyncio.get_running_loop().create_future()
-        )
+        probe = _item(Resurface() if self.state.timers else Tick())
         try:
             await self._commit_batch([probe])
         except JournalDamaged as damage:
@@ -479,21 +614,10 @@ class Sequencer:
         Out of sight until it is whole: halfway through history, keys are good that were revoked later.
         """
         self._valid = False
-        self.projector.take()
+        self._following.forget()
         await self.journal.begin(self._head.seq)
         await self.journal.rollback()
-        state, head = new_state(), EMPTY_HEAD
-        saved = await self.journal.latest_snapshot()
-        if saved is not None and saved.engine_version == ENGINE_VERSION:
-            state = snapshot.load(saved.blob)
-            head = Head(saved.seq, state.ts, saved.hash)
-        snapshot_seq = head.seq
-        while rows := await self.journal.read(state.seq):
-            head = verify(rows, head)
-            for row in rows:
-                _replay(state, row)
-            await asyncio.sleep(0)
-        self.state, self._head, self._snapshot_seq = state, head, snapshot_seq
+        self.state, self._head, self._snapshot_seq = await replayed(self.journal)
         self._valid = True
 
     def _snapshot_due(self, every: int) -> bool:
@@ -513,13 +637,12 @@ class Sequencer:
 
     async def _keep_time(self) -> None:
         """Move the venue when nobody asks it to: whenever something falls due, and at least once a second."""
-        quiet_ms = int(QUIET_MS * max(1.0, self.clock.speed))
         while True:
-            due = min(self.state.next_due, self.state.ts + quiet_ms)
-            await self.clock.sleep_until(due)
-            if self._valid and self.clock.now_ms() >= min(self.state.next_due, self.state.ts + quiet_ms):
+            due = min(self.state.next_due, self.state.ts + self._quiet_ms)
+            await self.clock.sleep_until(due - self.health.clock_ahead_ms)
+            if self._valid and self.now_ms() >= min(self.state.next_due, self.state.ts + self._quiet_ms):
                 try:
-                    await self.submit(Tick())
+                    await self._enqueue(_item(Tick(), needed=self._due if self.shared else None))
                 except RaethError:
                     await asyncio.sleep(RETRY_S[0])
             else:
@@ -533,16 +656,18 @@ def differences(old: Settings, new: Settings) -> dict[str, tuple[object, object]
     return {n: (getattr(old, n), getattr(new, n)) for n in names if getattr(old, n) != getattr(new, n)}
 
 
-def _replay(state: State, row: Row) -> Committed:
-    """Apply a durable row. Raises JournalDamaged if it does not give the events that are stored with it."""
-    try:
-        command = codec.decode_command(row.command)
-        events = apply(state, command, row.seq, row.ts)
-    except Exception as error:
-        raise JournalDamaged(row.seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
-    if codec.encode_events(events) != row.events:
-        raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
-    return Committed(row.seq, row.ts, command, events)
+def _item(command: Command, needed: Needed | None = None) -> _Item:
+    return _Item(Request(command, ()), (), asyncio.get_running_loop().create_future(), needed)
+
+
+def _release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> None:
+    for caught in waiting:
+        if caught.done():
+            continue
+        if error is None:
+            caught.set_result(None)
+        else:
+            caught.set_exception(error)
 
 
 def _fail(batch: list[_Item]) -> None:

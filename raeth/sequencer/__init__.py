@@ -1,0 +1,31 @@
+"""The one writer of a node: puts commands in order, stamps and applies them, commits, then answers and publishes.
+
+    core       batches, the transaction, following other nodes, recovery
+    replaying  durable rows onto a state, verified
+    following  the derived tables, kept a little behind the journal
+    health     what the writer says of itself
+
+This room must not know HTTP.
+"""
+
+from raeth.idempotency import IdemKey, Outcome, PlacedOrder
+from raeth.sequencer.core import MAX_BATCH, MAX_QUEUE, SNAPSHOT_EVERY, STOP_S, Sequencer, SettingsDiffer, Writes
+from raeth.sequencer.following import Committed, Projects
+from raeth.sequencer.health import WRITE_BUCKETS_S, Health
+
+__all__ = [
+    "MAX_BATCH",
+    "MAX_QUEUE",
+    "SNAPSHOT_EVERY",
+    "STOP_S",
+    "WRITE_BUCKETS_S",
+    "Committed",
+    "Health",
+    "IdemKey",
+    "Outcome",
+    "PlacedOrder",
+    "Projects",
+    "Sequencer",
+    "SettingsDiffer",
+    "Writes",
+]
