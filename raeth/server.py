@@ -173,7 +173,7 @@ async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
             f"the rules differ from those in force ({differ}); start with --adopt-config to put the new ones in force "
             "from the next listed window on"
         ) from None
-    store = Store(sqlite_url(database))
+    store = Store(sqlite_url(database), sequencer.tabled)
     pepper = await load_pepper(sequencer, store)
     token, token_path = admin_token(settings)
     source: ReferenceSource = await asyncio.to_thread(
