@@ -139,9 +139,9 @@ FORGET_FAIR: Final = "DELETE FROM fair_values WHERE seq < (SELECT MAX(seq) FROM 
 # what `net` cost, seq)`, `agent` being the older one, `net` what it bought less what it sold.
 ADD_PAIR: Final = f"""
 INSERT INTO window_pairs (market, agent, other, qty, notional_cents, net, edge_cents, seq)
-VALUES (?, ?, ?, ?, ?, ?, ? * COALESCE(
+VALUES (?, ?, ?, ?, ?, ?, CAST(? AS BIGINT) * COALESCE(
     (SELECT CASE WHEN market = ? THEN fair END FROM fair_values WHERE seq <= ? ORDER BY seq DESC LIMIT 1),
-    {UNKNOWN_FAIR}) - ?, ?)
+    {UNKNOWN_FAIR}) - CAST(? AS BIGINT), ?)
 ON CONFLICT (market, agent, other) DO UPDATE SET
     seq = excluded.seq,
     qty = window_pairs.qty + excluded.qty,
