@@ -42,7 +42,7 @@ LAG_MS = (50, 350)
 LAG_JITTER_MS = 49  # Below the least spacing of a venue's ticks, so a venue's ticks arrive in order.
 YIELD_EVERY = 64
 PAST_S = 8
-"""How long the price has been there when a source begins: whoever opens a window at once has a price to open it with."""
+"""How long a new price has been there when a source begins, so that a window that opens at once has a print."""
 
 
 class SyntheticPrice:
@@ -126,16 +126,18 @@ class SimulatedSource:
     synthetic = True
 
     def __init__(self, settings: ReferenceSettings, clock: Clock, start_price_cents: int | None = None) -> None:
-        """`start_price_cents`: where to go on after a restart; else the configured start."""
+        """`start_price_cents`: where to go on after a restart, from then on; else a new price from the configured start,
+        which has been there for a while."""
         settings = settings.model_copy(update={"quorum": min(settings.quorum, len(VENUES))})
         self._clock = clock
         self._seed = settings.seed
         self._start_price_cents = start_price_cents or settings.start_price_cents
+        self._past_ms = 0 if start_price_cents else PAST_S * 1000
         self._feed = VenueIndex(self.name, self.synthetic, VENUES, settings)
 
     async def run(self) -> None:
         began_ms = self._clock.now_ms()
-        ticks = synthetic_ticks(self._seed, began_ms - PAST_S * 1000, self._start_price_cents)
+        ticks = synthetic_ticks(self._seed, began_ms - self._past_ms, self._start_price_cents)
         for number, tick in enumerate(ticks):
             if tick.recv_ts < began_ms:
                 self._feed.add(tick, quiet=True)

@@ -111,13 +111,26 @@ class Reading:
 TickCallback = Callable[[Tick], None]
 
 
-class ReferenceSource(Protocol):
-    """Where the BTC price comes from. All methods belong to one event loop; only `run` waits."""
+class ShownReference(Protocol):
+    """What a venue shows of the BTC price, wherever it is fed."""
 
-    name: str
-    """`simulated`, `live` or `replay:<file name>`."""
-    synthetic: bool
-    """True only if the price was made up. It is shown wherever the price is."""
+    @property
+    def name(self) -> str:
+        """`simulated`, `live` or `replay:<file name>`."""
+        ...
+
+    @property
+    def synthetic(self) -> bool:
+        """True only if the price was made up. It is shown wherever the price is."""
+        ...
+
+    def current(self, now_ms: int) -> Reading:
+        """The last reference price, at most as new as `now_ms`. Never raises."""
+        ...
+
+
+class ReferenceSource(ShownReference, Protocol):
+    """Where the BTC price comes from. All methods belong to one event loop; only `run` waits."""
 
     async def run(self) -> None:
         """Deliver ticks until cancelled. One bad message, venue or socket never ends it."""
@@ -125,10 +138,6 @@ class ReferenceSource(Protocol):
 
     def on_tick(self, callback: TickCallback) -> None:
         """Call `callback` for every undecimated tick of the index, in order. It must be quick and not raise."""
-        ...
-
-    def current(self, now_ms: int) -> Reading:
-        """The last reference price, at most as new as `now_ms`. Never raises."""
         ...
 
     def print_at(self, boundary_ms: int, now_ms: int) -> Print | None:

@@ -14,10 +14,11 @@ import structlog
 from raeth.clock import Clock
 from raeth.engine.commands import Command, IndexTick, Print
 from raeth.engine.state import State
-from raeth.engine.types import Input
+from raeth.engine.types import Input, Settings
 from raeth.errors import RaethError
 from raeth.reference.types import Print as SourcePrint
 from raeth.reference.types import ReferenceSource, Tick
+from raeth.series.journaled import JournaledIndex
 
 log = structlog.get_logger("raeth.series")
 
@@ -29,7 +30,10 @@ POLL_S: Final = 0.01
 
 
 class Scheduler:
-    """Runs one reference source for one venue. `submit` journals a command; `state` gives the engine's state."""
+    """Runs one reference source for one venue. `submit` journals a command; `state` gives the engine's state.
+
+    `journaled` is what the journal holds of the index: evidence for boundaries that this source was too late for.
+    """
 
     def __init__(
         self,
@@ -37,11 +41,14 @@ class Scheduler:
         clock: Clock,
         submit: Callable[[Command], Awaitable[object]],
         state: Callable[[], State],
+        journaled: JournaledIndex | None = None,
     ) -> None:
         self.source = source
         self.clock = clock
         self._submit = submit
         self._state = state
+        self._journaled = journaled
+        self._watched_from_ms: int | None = None
         self._latest: Tick | None = None
         self._fresh = asyncio.Event()
         source.on_tick(self._on_tick)
@@ -53,7 +60,17 @@ class Scheduler:
     async def run(self) -> None:
         """Until cancelled: the feed, the index and the prints."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.source.run(), name="reference")
+            group.create_task(self.watch(), name="reference")
+            group.create_task(self.bring(), name="series")
+
+    async def watch(self) -> None:
+        """Until cancelled: the source alone, which then knows prices from before it is needed."""
+        self._watched_from_ms = self.clock.now_ms()
+        await self.source.run()
+
+    async def bring(self) -> None:
+        """Until cancelled: the index and the prints, from a source that runs."""
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._index(), name="index")
             group.create_task(self._prints(), name="prints")
 
@@ -77,14 +94,30 @@ class Scheduler:
             boundary, (closes, opens) = next(iter(waiting.items()))
             market = closes or opens
             assert market is not None
-            now = self.clock.now_ms()
-            # The last fifth of the grace is left for the journey into the journal.
-            last_call = boundary + market.settings.print_grace_ms * 4 // 5
-            found = self.source.print_at(boundary, now)
-            if found is None and now >= last_call:
-                found = self.source.final_print_at(boundary, now)
-            if found is None or not await self._try(print_command(found)):
+            found = self._print(boundary, market.settings)
+            if found is None or not await self._try(found):
                 await asyncio.sleep(POLL_S)
+
+    def _print(self, boundary: int, rules: Settings) -> Print | None:
+        """The print of a boundary, or None while it is worth waiting for."""
+        now = self.clock.now_ms()
+        # The last fifth of the grace is left for the journey into the journal.
+        last_call = boundary + rules.print_grace_ms * 4 // 5
+        found = self.source.print_at(boundary, now)
+        if found is None and now >= last_call:
+            found = self.source.final_print_at(boundary, now)
+        return self._or_journaled(boundary, rules.print_max_age_ms, found)
+
+    def _or_journaled(self, boundary: int, max_age_ms: int, found: SourcePrint | None) -> Print | None:
+        """What the source says, or, where it came too late to know, what the journal holds of the one before it."""
+        began = self._watched_from_ms
+        saw_it = began is not None and began <= boundary
+        own = None if found is None else print_command(found)
+        if self._journaled is None or (saw_it and (found is None or found.usable)):
+            return own
+        if began is not None and boundary - began > max_age_ms:
+            return own  # it has watched for as long as a print may be old: nobody knows better
+        return self._journaled.print_at(boundary, max_age_ms) or own
 
     async def _next_boundary(self) -> None:
         state = self._state()
