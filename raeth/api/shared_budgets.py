@@ -102,14 +102,16 @@ class SharedKind(Kind):
 
 
 class Ledger:
-    """The way to Redis: one connection, one round trip at a time. `prefix` keeps venues apart that share a Redis."""
+    """The way to Redis: one connection, one round trip at a time. `prefix` keeps venues apart that share a Redis.
+    Raises ConfigError for a `url` that cannot be used."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, timeout_s: float = TIMEOUT_S) -> None:
         self.away = False
         """The breaker: Redis did not answer, and each process counts by itself."""
         self.failures = 0
         self.rounds = 0
-        self._client = _connect(url)
+        self._timeout_s = timeout_s
+        self._client = _connect(url, timeout_s)
         self._prefix = prefix
         self._unsent: dict[SharedMeter, int] = {}
         self._next: asyncio.Future[Totals] | None = None
@@ -164,7 +166,7 @@ class Ledger:
         self._task = None
 
     async def _exchange(self, sent: Totals) -> Totals:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(self._timeout_s):
             pipe = self._client.pipeline(transaction=False)
             for meter, cost in sent.items():
                 key = self._prefix + meter.key
@@ -200,7 +202,7 @@ class Ledger:
 
     async def _probe(self) -> None:
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await self._client.execute_command("PING")
         except Exception as trouble:
             self._task = None
@@ -221,14 +223,17 @@ def _parts(sent: Totals) -> Iterator[Totals]:
         yield some
 
 
-def _connect(url: str) -> Redis:
+def _connect(url: str, timeout_s: float) -> Redis:
     try:
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError:
         raise ConfigError("budgets_url: needs the extra `redis` (pip install 'raeth[redis]')") from None
-    options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
-    # A charge that was sent again could count twice.
-    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    try:
+        # A charge that was sent again could count twice.
+        client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+    except ValueError as fault:
+        raise ConfigError(f"budgets_url: {fault}") from None
     return client
