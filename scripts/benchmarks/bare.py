@@ -1,4 +1,4 @@
-"""The yardstick: a FastAPI endpoint that validates the same body and does nothing."""
+"""The yardstick: a FastAPI endpoint that validates the same body and does nothing; and one that has not even a body."""
 
 from __future__ import annotations
 
@@ -34,4 +34,9 @@ app = FastAPI(openapi_url=None)
 
 @app.post("/orders")
 async def place_order(order: Order) -> dict[str, bool]:
+    return {"ok": True}
+
+
+@app.get("/nothing")
+async def nothing() -> dict[str, bool]:
     return {"ok": True}

@@ -10,14 +10,15 @@ import asyncio
 import os
 import tempfile
 import time
-from collections import Counter, deque
-from typing import Any, NamedTuple
+from collections import Counter
+from typing import NamedTuple
 
 import httpx2
 import uvloop
 
-from benchmarks.http import ROOMY, resident_mb, sign_up, split_cores, venue_server
-from benchmarks.load import order_bodies, request
+from benchmarks.load import Connection, connect, cycle, order_bodies, request
+from benchmarks.servers import ROOMY, resident_mb, sign_up, split_cores, venue_server
+from benchmarks.table import machine
 
 ORDERS_PER_S = 9.9
 """Each. A tenth of an order below the budget of 600 a minute, so that no clock's jitter is a 429."""
@@ -51,52 +52,6 @@ class Crowd(NamedTuple):
         return self.answered >= CARRIED * self.due and set(self.statuses) == {200}
 
 
-class _Member(asyncio.Protocol):
-    """One agent. Orders that are due while one is under way wait here."""
-
-    def __init__(self, found: list[tuple[float, float]], statuses: Counter[int]) -> None:
-        self._found = found
-        self._statuses = statuses
-        self.bodies: list[bytes] = []
-        self.declined = 0
-        self._sent = 0
-        self._due: deque[float] = deque()
-        self._busy = False
-        self._buffer = b""
-        self.transport: Any = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def order(self, due: float) -> None:
-        self._due.append(due)
-        if not self._busy:
-            self._send()
-
-    def _send(self) -> None:
-        self._busy = True
-        self.transport.write(self.bodies[self._sent % len(self.bodies)])
-        self._sent += 1
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = self._buffer[:end].lower()
-        length = int(head[head.index(b"content-length:") + 15 :].split(b"\r\n", 1)[0])
-        if len(self._buffer) < end + 4 + length:
-            return
-        self.declined += b'"REJECTED"' in self._buffer
-        self._buffer = self._buffer[end + 4 + length :]
-        due = self._due.popleft()
-        self._found.append((due, time.perf_counter() - due))
-        self._statuses[int(head[9:12])] += 1
-        self._busy = False
-        if self._due:
-            self._send()
-
-
 async def _market(port: int) -> str:
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as client:
         while not (items := (await client.get("/markets", params={"status": "OPEN"})).json()["items"]):
@@ -107,29 +62,34 @@ async def _market(port: int) -> str:
 async def _trade(port: int, pid: int, keys: list[str], seconds: float) -> Crowd:
     found: list[tuple[float, float]] = []
     statuses: Counter[int] = Counter()
+    declined = 0
     memory: list[tuple[int, float]] = []
+
+    def answered(_: Connection, status: int, body: bytes, due: float) -> None:
+        nonlocal declined
+        found.append((due, time.perf_counter() - due))
+        statuses[status] += 1
+        declined += b'"REJECTED"' in body
+
     await _market(port)  # a connection that says nothing for long is ended
-    loop = asyncio.get_running_loop()
-    members = []
-    for _ in keys:
-        _, member = await loop.create_connection(lambda: _Member(found, statuses), "127.0.0.1", port)
-        members.append(member)
+    members = await connect(port, [bytes] * len(keys), answered)
+    known = ""
 
     async def follow() -> None:
         """Everybody trades the window that is open."""
-        known = ""
+        nonlocal known
         while True:
             market = await _market(port)
             if market != known:
-                known = market
                 bodies = [order_bodies(market, seed, 64) for seed in range(16)]
                 for place, member in enumerate(members):
                     key = keys[place]
-                    member.bodies = [request("/api/v1/orders", body, key) for body in bodies[place % 16]]
+                    member.source = cycle([request("/api/v1/orders", body, key) for body in bodies[place % 16]])
+                known = market
             await asyncio.sleep(0.5)
 
     following = asyncio.create_task(follow())
-    while not members[-1].bodies:
+    while not known:
         await asyncio.sleep(0.05)
     began = time.perf_counter()
     total = int(seconds * ORDERS_PER_S * len(members))
@@ -160,7 +120,7 @@ async def _trade(port: int, pid: int, keys: list[str], seconds: float) -> Crowd:
         total,
         len(answered),
         dict(statuses),
-        sum(member.declined for member in members),
+        declined,
         *_p50_p99([took for _, took in answered]),
         slices,
         memory,
@@ -181,3 +141,23 @@ def measure(agents: int, seconds: float) -> Crowd:
     with tempfile.TemporaryDirectory() as folder, venue_server(folder, SETTINGS) as (port, pid):
         keys = sign_up(port, agents)
         return uvloop.run(_trade(port, pid, keys, seconds))
+
+
+def tell(quick: bool) -> str:
+    """The table of crowds of several sizes."""
+    seconds = 10.0 if quick else 60.0
+    lines = [
+        "| agents, ten orders a second each | answered | declined | p50, p99 | p99 of each third | resident MiB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for size in (100, 300, 500):
+        found = measure(size, seconds)
+        others = {status: count for status, count in found.statuses.items() if status != 200}
+        lines.append(
+            f"| {size} ({found.due / seconds:,.0f} orders/s) | {found.answered / found.due:.1%} of {found.due:,}"
+            f"{f', others {others}' if others else ''} | {found.declined:,} | "
+            f"{found.p50_ms:.0f}, {found.p99_ms:.0f} ms | "
+            f"{', '.join(f'{p99:.0f}' for _, p99 in found.by_slice)} ms | "
+            f"{found.memory_mb[0][1]:.0f} to {found.memory_mb[-1][1]:.0f} |"
+        )
+    return "\n".join([*lines, "", f"`./scripts/bench --crowd` on {machine()}; {seconds:.0f} s each."])

@@ -1,16 +1,18 @@
-"""The engine's full pipeline, and the bare book alone, on one seeded workload and one core.
+"""The engine's full pipeline, the bare book alone, and other Python books, on one seeded workload and one core.
 
-Times are of the process's own CPU. Each run starts a fresh venue or book; a figure is the median of the runs.
+Times are of the process's own CPU. Every book of the workload starts in a fresh venue; a round measures everything
+once, and a figure is the median of the rounds.
 """
 
 from __future__ import annotations
 
-import statistics
+import gc
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from statistics import median
 
-from benchmarks.workload import CANCEL, PASSIVE, Op
+from benchmarks.peers import PEERS, Peer, Run
+from benchmarks.table import Line, line, ratio_line, shown
+from benchmarks.workload import CANCEL, PASSIVE, Op, books, checksum
 from raeth.engine import codec
 from raeth.engine import commands as cmd
 from raeth.engine.book import Book
@@ -19,20 +21,7 @@ from raeth.engine.state import State
 from raeth.engine.types import KeySpec, Order, Settings
 
 START_MS = 1_763_700_000_000
-
-
-class Figure(NamedTuple):
-    """Operations a second: median, lowest and highest of the runs."""
-
-    median: float
-    low: float
-    high: float
-
-
-def figure(run: Callable[[], float], runs: int) -> Figure:
-    run()  # warm-up
-    rates = [run() for _ in range(runs)]
-    return Figure(statistics.median(rates), min(rates), max(rates))
+BOOKS = 10
 
 
 def open_venue(agents: int = 20) -> tuple[State, int, int, list[tuple[int, str]]]:
@@ -70,52 +59,41 @@ def commands_of(ops: list[Op], market: int, agents: list[tuple[int, str]], first
     return made
 
 
-def pipeline(ops: list[Op], encode: bool = False) -> float:
-    """One run of everything an order passes: key, risk chain, collateral, matching, fees, events (and their bytes)."""
-    state, seq, ts, agents = open_venue()
-    assert state.live is not None
-    commands = commands_of(ops, state.live.id, agents, seq + 1)
-    began = time.process_time()
-    for command in commands:
-        seq += 1
-        events = apply(state, command, seq, ts)
-        if encode:
-            codec.encode_command(command)
-            codec.encode_events(events)
-    return len(ops) / (time.process_time() - began)
+def pipeline(workload: list[list[Op]], encode: bool = False) -> float:
+    """Operations a second of everything an order passes: key, risk chain, collateral, matching, fees, events (and their
+    bytes)."""
+    seconds = 0.0
+    for ops in workload:
+        state, seq, ts, agents = open_venue()
+        assert state.live is not None
+        commands = commands_of(ops, state.live.id, agents, seq + 1)
+        began = time.process_time()
+        for command in commands:
+            seq += 1
+            events = apply(state, command, seq, ts)
+            if encode:
+                codec.encode_command(command)
+                codec.encode_events(events)
+        seconds += time.process_time() - began
+    return sum(len(ops) for ops in workload) / seconds
 
 
-def bare_book(ops: list[Op]) -> float:
-    """One run of the book alone: rest, take from the best level, remove. No agents, cash, fees or events."""
-    orders = [
-        Order(
-            place,
-            op.agent,
-            op.agent,
-            1,
-            op.side,
-            "LIMIT",
-            "GTC",
-            op.price,
-            op.qty,
-            op.qty,
-            False,
-            "",
-            None,
-            None,
-            None,
-            0,
-            0,
-            0,
-        )
-        for place, op in enumerate(ops)
-    ]
+def bare_book(workload: list[list[Op]]) -> tuple[float, int]:
+    """The book alone: rest, take from the best level, remove; no agents, cash, fees or events. Operations a second, and
+    the contracts that traded."""
+    found = [_one_book(ops) for ops in workload]
+    return sum(len(ops) for ops in workload) / sum(took for took, _ in found), sum(traded for _, traded in found)
+
+
+def _one_book(ops: list[Op]) -> tuple[float, int]:
+    orders = [_order(place, op) for place, op in enumerate(ops)]
     steps = [
         (op.kind, order, op.price if op.side == 0 else 100 - op.price, op.target)
         for op, order in zip(ops, orders, strict=True)
     ]
     book = Book()
     add, remove, take = book.add, book.remove, _take
+    traded = 0
     began = time.process_time()
     for kind, order, level, target in steps:
         if kind == PASSIVE:
@@ -126,12 +104,18 @@ def bare_book(ops: list[Op]) -> float:
                 remove(gone, gone.price if gone.side == 0 else 100 - gone.price)
                 gone.remaining = 0
         else:
-            take(book, order, level)
-    return len(ops) / (time.process_time() - began)
+            traded += take(book, order, level)
+    return time.process_time() - began, traded
 
 
-def _take(book: Book, order: Order, limit: int) -> None:
-    """Fill an incoming order against the other side, as far as its limit level reaches."""
+def _order(place: int, op: Op) -> Order:
+    agent, qty = op.agent, op.qty
+    rest = (False, "", None, None, None, 0, 0, 0)
+    return Order(place, agent, agent, 1, op.side, "LIMIT", "GTC", op.price, qty, qty, *rest)
+
+
+def _take(book: Book, order: Order, limit: int) -> int:
+    """Fill an incoming order against the other side, as far as its limit level reaches; how much of it."""
     other = 1 - order.side
     left = order.remaining
     levels, masks = book.levels[other], book.masks
@@ -143,4 +127,59 @@ def _take(book: Book, order: Order, limit: int) -> None:
         qty = maker.remaining if maker.remaining < left else left
         book.fill(maker, best, qty)
         left -= qty
+    taken = order.remaining - left
     order.remaining = left
+    return taken
+
+
+def measure(wanted: set[str], rounds: int) -> list[Line]:
+    """The rows of the engine and its peers that are `wanted`. In each round the peers follow on the engine."""
+    gc.set_threshold(50_000, 50, 1000)  # as the server sets it
+    workload = books(BOOKS)
+    peers = [peer for peer in map(Peer, PEERS) if f"peer-{peer.name}" in wanted] if _any_peer(wanted) else []
+    full, encoded, alone = [], [], []
+    found: dict[str, list[Run]] = {peer.name: [] for peer in peers}
+    pipeline(workload)  # warm-up
+    for _ in range(rounds):
+        full.append(pipeline(workload))
+        for peer in peers:
+            if peer.why_not is None:
+                found[peer.name].append(peer.run())
+        if "encoded" in wanted:
+            encoded.append(pipeline(workload, encode=True))
+        if wanted & {"book-alone"} or peers:
+            alone.append(bare_book(workload))
+    for peer in peers:
+        peer.close()
+    name = f"workload `{checksum(workload)}`"
+    lines = [_line("engine", full, name)]
+    if encoded:
+        lines.append(_line("encoded", encoded, name))
+    if alone:
+        lines.append(_line("book-alone", [rate for rate, _ in alone], name))
+    return lines + [_against(peer, found[peer.name], full, alone) for peer in peers]
+
+
+def _any_peer(wanted: set[str]) -> bool:
+    return any(name.startswith("peer-") for name in wanted)
+
+
+def _line(name: str, rates: list[float], notes: str) -> Line:
+    return line(name, f"{median(rates):,.0f} ops/s", f"{min(rates):,.0f} to {max(rates):,.0f}; {notes}")
+
+
+def _against(peer: Peer, runs: list[Run], full: list[float], alone: list[tuple[float, int]]) -> Line:
+    """A peer is only a measure if it did the same work: as many contracts must trade as in our bare book."""
+    if peer.why_not is not None:
+        return line(f"peer-{peer.name}", "not installed", peer.why_not)
+    _, traded = bare_book(books(peer.books))
+    assert {run.traded for run in runs} == {traded}, f"{peer.name} traded {runs[0].traded}, the book {traded}"
+    rates = [run.rate for run in runs]
+    bare = median(ours / theirs for (ours, _), theirs in zip(alone, rates, strict=True))
+    part = "" if peer.books == BOOKS else f" on {peer.books} of the {BOOKS} books"
+    return ratio_line(
+        f"peer-{peer.name}",
+        full,
+        rates,
+        f"version {peer.version} ({peer.year}), {median(rates):,.0f} ops/s{part}; our bare book {shown(bare)} times",
+    )

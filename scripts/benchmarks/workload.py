@@ -11,6 +11,8 @@ import random
 from typing import NamedTuple
 
 PASSIVE, CROSSING, CANCEL = 0, 1, 2
+SEED = 20261120
+OPS_A_BOOK = 2_000
 
 
 class Op(NamedTuple):
@@ -24,7 +26,7 @@ class Op(NamedTuple):
     target: int
 
 
-def mix(count: int, seed: int = 20261120) -> list[Op]:
+def mix(count: int, seed: int = SEED) -> list[Op]:
     """`count` operations. The same seed gives the same list on any machine."""
     rnd = random.Random(seed)
     ops: list[Op] = []
@@ -45,6 +47,11 @@ def mix(count: int, seed: int = 20261120) -> list[Op]:
     return ops
 
 
-def checksum(ops: list[Op]) -> str:
+def books(count: int, ops: int = OPS_A_BOOK) -> list[list[Op]]:
+    """`count` workloads for one fresh book each."""
+    return [mix(ops, SEED + place) for place in range(count)]
+
+
+def checksum(workload: list[list[Op]]) -> str:
     """Twelve hex digits that name the workload in a table."""
-    return hashlib.sha256(repr([tuple(op) for op in ops]).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr([[tuple(op) for op in ops] for ops in workload]).encode()).hexdigest()[:12]
