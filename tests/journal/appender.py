@@ -1,4 +1,4 @@
-"""A process to be killed: appends batches to the journal named on the command line and says each seq once durable."""
+"""A process to be killed: appends batches to the journal at the place it is given, and says each seq once durable."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import asyncio
 import random
 import sys
 
-from raeth.journal.base import Key, Write
+from raeth.journal.base import Journal, Key, Write
 from raeth.journal.chain import head_of, next_row
+from raeth.journal.postgres import PostgresJournal
 from raeth.journal.sqlite import SqliteJournal
 
 
-async def main(path: str, seed: int) -> None:
+async def main(place: str, seed: int) -> None:
     dice = random.Random(seed)
-    journal = SqliteJournal(path)
+    journal: Journal = PostgresJournal(place) if "://" in place else SqliteJournal(place)
     head = await journal.open()
     await journal.execute([Write("CREATE TABLE IF NOT EXISTS projected (seq INTEGER PRIMARY KEY)", [()])])
     while True:

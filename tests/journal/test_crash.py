@@ -1,4 +1,4 @@
-"""`kill -9` at any moment loses nothing that was reported as durable, and leaves no half of a batch."""
+"""`kill -9` of a node at any moment loses nothing that was reported as durable, and leaves no half of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from raeth.journal.base import EMPTY_HEAD
 from raeth.journal.scrub import verify_tail
-from raeth.journal.sqlite import SqliteJournal
+from tests.journal.conftest import Store
 
 KILLS = 5
 MOST_BATCHES = 150
@@ -20,10 +20,10 @@ APPENDER = Path(__file__).with_name("appender.py")
 ROOT = APPENDER.parents[2]
 
 
-def reported_before_the_kill(path: Path, seed: int) -> list[str]:
+def reported_before_the_kill(place: str, seed: int) -> list[str]:
     """Let a child append, kill it after some of its batches, and return all the lines it managed to print."""
     child = subprocess.Popen(
-        [sys.executable, str(APPENDER), str(path), str(seed)],
+        [sys.executable, str(APPENDER), place, str(seed)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
@@ -36,13 +36,13 @@ def reported_before_the_kill(path: Path, seed: int) -> list[str]:
     return [line for line in reported if line.endswith("\n")]
 
 
-async def test_nothing_reported_is_lost(path: Path, sql: Callable[..., list[Any]]) -> None:
+async def test_nothing_reported_is_lost(store: Store, sql: Callable[..., list[Any]]) -> None:
     for seed in range(KILLS):
-        reported = reported_before_the_kill(path, seed)
+        reported = reported_before_the_kill(store.place, seed)
         assert reported, "the child failed; see its stderr"
         seq, row_hash = reported[-1].split()
 
-        journal = SqliteJournal(path)
+        journal = store.journal()
         head = await journal.open()
         row = await journal.row(int(seq))
         assert row is not None and row.hash.hex() == row_hash

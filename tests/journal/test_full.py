@@ -24,6 +24,11 @@ COUNTED = Write("INSERT INTO journal_keys VALUES (?, ?, ?, ?, ?)", [(1, "key", 1
 FRAME_BYTES = 4096 + 24  # one page in the write-ahead log
 
 
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
 def limit_pages(journal: SqliteJournal, pages: int | None) -> None:
     """The database's own disk-full: SQLITE_FULL from the statement that needs one page more."""
     assert journal._writer is not None

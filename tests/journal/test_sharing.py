@@ -1,35 +1,25 @@
-"""Several journals on one file, and tasks that are cancelled: the lock is held by one, and never by nobody."""
+"""Several journals at one place, and tasks that are cancelled: the lock is held by one, and never by nobody."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raeth.journal import sqlite_file
-from raeth.journal.base import EMPTY_HEAD, JournalUnavailable, Row
+from raeth.journal.base import EMPTY_HEAD, Journal, JournalUnavailable, Row
 from raeth.journal.chain import head_of, next_row
 from raeth.journal.scrub import verify_tail
-from raeth.journal.sqlite import SqliteJournal
+from tests.journal.conftest import Store
 
 Append = Callable[..., Any]
 MakeChain = Callable[..., list[Row]]
 
 
-@pytest.fixture
-async def other(path: Path, journal: SqliteJournal) -> AsyncIterator[SqliteJournal]:
-    opened = SqliteJournal(path)
-    await opened.open()
-    yield opened
-    await opened.close()
-
-
 async def test_each_sees_what_the_other_appended(
-    journal: SqliteJournal, other: SqliteJournal, append: Append, make_chain: MakeChain
+    journal: Journal, other: Journal, append: Append, make_chain: MakeChain
 ) -> None:
     first = await append(journal, 3)
     begun = await other.begin(1)
@@ -42,7 +32,7 @@ async def test_each_sees_what_the_other_appended(
 
 
 async def test_the_second_waits_until_the_first_lets_go(
-    journal: SqliteJournal, other: SqliteJournal, make_chain: MakeChain
+    journal: Journal, other: Journal, make_chain: MakeChain
 ) -> None:
     await journal.begin(0)
     waiting = asyncio.create_task(other.begin(0))
@@ -55,9 +45,9 @@ async def test_the_second_waits_until_the_first_lets_go(
 
 
 async def test_waiting_has_an_end(
-    journal: SqliteJournal, other: SqliteJournal, append: Append, monkeypatch: pytest.MonkeyPatch
+    store: Store, journal: Journal, other: Journal, append: Append, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_file, "LOCK_TIMEOUT_S", 0.01)
+    await store.hurry(other, monkeypatch)
     await journal.begin(0)
     with pytest.raises(JournalUnavailable) as caught:
         await other.begin(0)
@@ -66,11 +56,11 @@ async def test_waiting_has_an_end(
     await append(other, 1)
 
 
-async def test_many_writers_make_one_chain(path: Path, journal: SqliteJournal) -> None:
+async def test_many_writers_make_one_chain(store: Store, journal: Journal) -> None:
     """Four journals, each in a thread with a loop of its own, all opening at once and appending as fast as they can."""
 
     async def write(tag: str) -> None:
-        own = SqliteJournal(path)
+        own = store.journal()
         await own.open()
         known = 0
         for n in range(25):
@@ -89,16 +79,16 @@ async def test_many_writers_make_one_chain(path: Path, journal: SqliteJournal) -
         assert [command for command in commands if command[0] == tag] == [f"{tag} {n}" for n in range(25)]
 
 
-def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
-    async def open_and_close(path: Path) -> None:
-        journal = SqliteJournal(path)
+def test_a_new_place_may_be_opened_by_many_at_once(store: Store) -> None:
+    async def open_and_close() -> None:
+        journal = store.journal()
         assert await journal.open() == EMPTY_HEAD
         await journal.close()
 
     with ThreadPoolExecutor(4) as pool:
-        for attempt in range(10):
-            path = tmp_path / str(attempt) / "journal.db"
-            for done in [pool.submit(lambda: asyncio.run(open_and_close(path))) for _ in range(4)]:  # noqa: B023
+        for _ in range(6):
+            store.empty()
+            for done in [pool.submit(lambda: asyncio.run(open_and_close())) for _ in range(4)]:
                 done.result()
 
 
@@ -112,14 +102,14 @@ async def cancel_in_the_hop(task: asyncio.Task[Any]) -> None:
         await task
 
 
-async def test_a_cancelled_begin_lets_the_lock_go(journal: SqliteJournal, other: SqliteJournal, append: Append) -> None:
+async def test_a_cancelled_begin_lets_the_lock_go(journal: Journal, other: Journal, append: Append) -> None:
     await cancel_in_the_hop(asyncio.create_task(journal.begin(0)))
     await append(other, 1)
     await append(journal, 1)
 
 
 async def test_a_begin_cancelled_while_it_waits_lets_the_lock_go_once_it_has_it(
-    journal: SqliteJournal, other: SqliteJournal, append: Append
+    journal: Journal, other: Journal, append: Append
 ) -> None:
     await other.begin(0)
     await cancel_in_the_hop(asyncio.create_task(journal.begin(0)))
@@ -128,7 +118,7 @@ async def test_a_begin_cancelled_while_it_waits_lets_the_lock_go_once_it_has_it(
     await append(other, 1)
 
 
-async def test_a_cancelled_commit_commits(journal: SqliteJournal, make_chain: MakeChain) -> None:
+async def test_a_cancelled_commit_commits(journal: Journal, make_chain: MakeChain) -> None:
     rows = make_chain(3)
     await journal.begin(0)
     await cancel_in_the_hop(asyncio.create_task(journal.commit(rows)))
@@ -136,7 +126,7 @@ async def test_a_cancelled_commit_commits(journal: SqliteJournal, make_chain: Ma
     await journal.rollback()
 
 
-async def test_a_cancelled_rollback_rolls_back(journal: SqliteJournal, other: SqliteJournal, append: Append) -> None:
+async def test_a_cancelled_rollback_rolls_back(journal: Journal, other: Journal, append: Append) -> None:
     await journal.begin(0)
     await cancel_in_the_hop(asyncio.create_task(journal.rollback()))
     await append(other, 1)
