@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from raeth.journal.base import JournalUnavailable
+from raeth.journal.postgres_session import describe
 from raeth.store import postgres, standings
 from raeth.store.postgres import is_postgres
 from raeth.store.refill import refill
@@ -131,7 +132,7 @@ async def _in_postgres(url: str, work: Callable[[Connection], T]) -> T:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=LOCK_KEY))
             return await connection.run_sync(work)
     except (OSError, asyncpg.PostgresError, DBAPIError) as error:
-        raise JournalUnavailable(f"the tables cannot be upgraded: {error}") from error
+        raise JournalUnavailable(f"the tables cannot be upgraded: {describe(postgres.cause(error))}") from error
     finally:
         await engine.dispose()
 

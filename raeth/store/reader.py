@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from raeth.errors import Code, RaethError
+from raeth.journal.postgres_session import describe
 from raeth.store import postgres
 from raeth.store.postgres import is_postgres
 
@@ -76,19 +77,18 @@ class Reader:
         }
         self._engine: AsyncEngine
         if is_postgres(url):
-            session = {"default_transaction_read_only": "on"}
-            self._engine = postgres.engine(url, session, command_s=WAIT_S, **options)
+            self._engine = postgres.engine(url, postgres.READING, command_s=WAIT_S, **options)
         else:
-            self._engine = create_async_engine(url, **options)
+            self._engine = create_async_engine(url, hide_parameters=True, **options)
             event.listen(self._engine.sync_engine, "connect", _read_only)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for the statements of one read."""
-        if self._fresh is not None:
+    async def _connection(self, *, private: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for the statements of one read. Private tables do not follow the journal, they are with it."""
+        if self._fresh is not None and not private:
             await self._fresh()
         try:
             async with self._engine.connect() as connection:
@@ -96,15 +96,15 @@ class Reader:
         except _OUR_FAULT:
             raise
         except (DBAPIError, PoolTimeout, PostgresError, OSError) as error:
-            log.warning("the tables cannot be read: %s", error)
+            log.warning("the tables cannot be read: %s", describe(postgres.cause(error)))
             raise RaethError(Code.SERVICE_DEGRADED) from error
 
     async def _all(self, statement: Executable) -> Sequence[Row]:
         async with self._connection() as connection:
             return (await connection.execute(statement)).all()
 
-    async def _first(self, statement: Executable) -> Row | None:
-        async with self._connection() as connection:
+    async def _first(self, statement: Executable, *, private: bool = False) -> Row | None:
+        async with self._connection(private=private) as connection:
             return (await connection.execute(statement)).first()
 
 

@@ -58,24 +58,26 @@ class AccountReads(Reader):
 
     async def identity_by_email(self, email: str) -> IdentityRow | None:
         """`email` normalised, as it was stored."""
-        row = await self._first(_select(IDENTITIES, IdentityRow._fields, IDENTITIES.c.email == email))
+        row = await self._first(_select(IDENTITIES, IdentityRow._fields, IDENTITIES.c.email == email), private=True)
         return None if row is None else IdentityRow(*row)
 
     async def identity_by_account(self, account: int) -> IdentityRow | None:
-        row = await self._first(_select(IDENTITIES, IdentityRow._fields, IDENTITIES.c.account == account))
+        row = await self._first(_select(IDENTITIES, IdentityRow._fields, IDENTITIES.c.account == account), private=True)
         return None if row is None else IdentityRow(*row)
 
     async def session(self, token_hash: str) -> SessionRow | None:
         """Expired ones too, until they are swept: the caller has the clock."""
-        row = await self._first(_select(SESSIONS, SessionRow._fields, SESSIONS.c.token_hash == token_hash))
+        row = await self._first(
+            _select(SESSIONS, SessionRow._fields, SESSIONS.c.token_hash == token_hash), private=True
+        )
         return None if row is None else SessionRow(*row)
 
     async def ticket(self, ticket_hash: str) -> TicketRow | None:
-        row = await self._first(_select(TICKETS, TicketRow._fields, TICKETS.c.ticket_hash == ticket_hash))
+        row = await self._first(_select(TICKETS, TicketRow._fields, TICKETS.c.ticket_hash == ticket_hash), private=True)
         return None if row is None else TicketRow(*row)
 
     async def secret(self, name: str) -> bytes | None:
-        row = await self._first(_select(SECRETS, ("value",), SECRETS.c.name == name))
+        row = await self._first(_select(SECRETS, ("value",), SECRETS.c.name == name), private=True)
         return None if row is None else bytes(row[0])
 
 

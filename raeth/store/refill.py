@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from raeth.engine import codec
 from raeth.journal.base import Write
-from raeth.store.postgres import placeholders
+from raeth.journal.postgres_session import numbered
 from raeth.store.projector import Projector
 
 BATCH: Final = 1_000
@@ -39,5 +39,5 @@ def refill(connection: Connection, statements: Collection[str]) -> int:
 
 def _run(connection: Connection, write: Write) -> None:
     """A projection's statement, in the words of whichever database this is."""
-    sql = write.sql if connection.dialect.name == "sqlite" else placeholders(write.sql)
+    sql = write.sql if connection.dialect.name == "sqlite" else numbered(write.sql)
     connection.exec_driver_sql(sql, list(write.rows))
