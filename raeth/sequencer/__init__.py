@@ -1,6 +1,7 @@
 """The one writer of a node: puts commands in order, stamps and applies them, commits, then answers and publishes.
 
-    core       batches, the transaction, following other nodes, recovery
+    core       what callers use: start and stop, reads, submit
+    writing    batches, the transaction, following other nodes, recovery
     replaying  durable rows onto a state, verified
     following  the derived tables, kept a little behind the journal
     health     what the writer says of itself
@@ -9,9 +10,10 @@ This room must not know HTTP.
 """
 
 from raeth.idempotency import IdemKey, Outcome, PlacedOrder
-from raeth.sequencer.core import MAX_BATCH, MAX_QUEUE, SNAPSHOT_EVERY, STOP_S, Sequencer, SettingsDiffer, Writes
+from raeth.sequencer.core import STOP_S, Sequencer, SettingsDiffer
 from raeth.sequencer.following import Committed, Projects
 from raeth.sequencer.health import WRITE_BUCKETS_S, Health
+from raeth.sequencer.writing import MAX_BATCH, MAX_QUEUE, SNAPSHOT_EVERY, Writes
 
 __all__ = [
     "MAX_BATCH",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import raeth.clock
-import raeth.sequencer.core
+import raeth.sequencer.writing
 import raeth.series.scheduler
 from tests.simulation.loop import SimClock
 
@@ -70,10 +70,10 @@ def installed(clock: SimClock, log: Log, *, snapshot_every: int, max_batch: int)
     """The venue's modules on this machine, and the real one back afterwards."""
     replaced: list[tuple[Any, str, Any]] = [
         (raeth.clock, "time", MachineTime(clock)),
-        (raeth.sequencer.core, "log", log),
+        (raeth.sequencer.writing, "log", log),
         (raeth.series.scheduler, "log", log),
-        (raeth.sequencer.core, "SNAPSHOT_EVERY", snapshot_every),
-        (raeth.sequencer.core, "MAX_BATCH", max_batch),
+        (raeth.sequencer.writing, "SNAPSHOT_EVERY", snapshot_every),
+        (raeth.sequencer.writing, "MAX_BATCH", max_batch),
     ]
     before = [getattr(module, name) for module, name, _ in replaced]
     try:
