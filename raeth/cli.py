@@ -20,7 +20,8 @@ from raeth.commands.bot import bot
 from raeth.commands.watch import watch
 
 if TYPE_CHECKING:
-    from raeth.server import Node
+    from raeth.config import Settings
+    from raeth.server import Ready
 
 app = typer.Typer(
     name="raeth",
@@ -90,16 +91,23 @@ def serve(
 
     from raeth.journal.base import JournalUnavailable
     from raeth.reference.types import SourceError
-    from raeth.server import CannotServe
-    from raeth.server import serve as run
+    from raeth.server import CannotServe, serve_workers
+    from raeth.server import serve as serve_alone
 
+    def told(ready: Ready) -> None:
+        announce(settings, ready)
+
+    run = serve_alone if settings.workers == 1 else serve_workers
+    code: int | None = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(settings, adopt=adopt_config, announce=announce))
+            code = runner.run(run(settings, adopt=adopt_config, announce=told))
     except asyncio.CancelledError:
         raise typer.Exit(0) from None  # told to stop before it had begun
     except (CannotServe, SourceError, JournalUnavailable) as error:
         raise fail(str(error)) from None
+    if code:
+        raise typer.Exit(code)
 
 
 def program() -> str:
@@ -113,36 +121,46 @@ def program() -> str:
         return str(path)
 
 
-def announce(node: Node, url: str) -> None:
+def announce(settings: Settings, ready: Ready) -> None:
     """The one line that says orders are taken, then what a newcomer does next."""
     from raeth import __version__
 
-    settings, state = node.venue.settings, node.sequencer.state
-    source = node.venue.reference
-    kind = f"{source.name} (synthetic)" if source.synthetic else source.name
-    print(f"ready {url} raeth {__version__}, reference {kind}, seq {state.seq}", flush=True)
-    wait = ""
-    if state.live is None and state.pending is not None:
-        seconds = (state.pending.open_at - node.venue.clock.now_ms()) / 1000 / node.venue.clock.speed
-        wait = (
-            f"The first window, {state.pending.symbol}, opens in {max(0, seconds):.0f} s; until then it is only listed."
-        )
+    url = ready.url
+    kind = f"{ready.reference} (synthetic)" if ready.synthetic else ready.reference
+    print(f"ready {url} raeth {__version__}, reference {kind}, seq {ready.seq}", flush=True)
     lines = [
         f"  status   {url}/status",
         f"  API      {url}/docs   {url}/openapi.json",
         "  sign up  curl -s " + url + '/api/v1/auth/signup -d \'{"email":"you@example.com","agent_name":"my-first"}\'',
         f"  markets  curl -s '{url}/api/v1/markets?status=OPEN'",
         f'  cash     curl -s -X POST {url}/api/v1/faucet -H "Authorization: Bearer $KEY"',
+        *_admin_lines(settings, ready),
     ]
-    if node.admin_token_path is not None:
-        lines.append(
-            f"  admin    token in {node.admin_token_path}; "
-            f"try: {program()} admin state --url {url} --data-dir {settings.data_dir}"
+    if ready.pending is not None:
+        lines.insert(
+            0,
+            f"The first window, {ready.pending}, opens in {ready.opens_in_s:.0f} s; until then it is only listed.",
         )
     if settings.house.enabled:
         lines.append(f"  house    a labelled market maker quotes every window; its rules: {url}/api/v1/liquidity")
-    for line in [wait, *lines] if wait else lines:
+    if settings.workers > 1:
+        lines.append(f"  workers  {settings.workers} processes answer here, all equal; each counts its own metrics")
+    if settings.database_url is not None:
+        lines.append(
+            f"  node     {ready.node}, one of any number: start another with this --database-url, and a --data-dir and"
+        )
+        lines.append("           --port of its own; what each one does: /health")
+    for line in lines:
         out.print(line, markup=False)
+
+
+def _admin_lines(settings: Settings, ready: Ready) -> list[str]:
+    if ready.admin_token_path is not None:
+        try_it = f"{program()} admin state --url {ready.url} --data-dir {settings.data_dir}"
+        return [f"  admin    token in {ready.admin_token_path}; try: {try_it}"]
+    if settings.admin_token is None:
+        return ["  admin    the token is in the data dir of the node that was first: admin_token"]
+    return []
 
 
 def _data_dir(named: Path | None) -> Path:

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
         examples=["redis://localhost:6379/0"],
         description="redis://… keeps one count of budgets for all processes; absent: each process counts its own.",
     )
+    node: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
+        examples=["arena-1"],
+        description="What /health calls this node; absent: the machine's name and the number of the process.",
+    )
     speed: float = Field(
         1.0, gt=0, le=10_000, allow_inf_nan=False, description="Recorded seconds per real second; with replay only."
     )
@@ -131,6 +137,10 @@ class Settings(BaseSettings):
     def _consistent(self) -> Settings:
         if self.speed != 1 and not self.reference.source.startswith("replay:"):
             raise ValueError("speed: needs reference replay:FILE, real time has one speed")
+        if self.workers > 1 and self.reference.source.startswith("replay:"):
+            raise ValueError("workers: recorded time belongs to one process, so with reference replay:FILE only 1")
+        if self.database_url is not None and self.reference.source.startswith("replay:"):
+            raise ValueError("database_url: PostgreSQL has a clock of its own, so reference replay:FILE needs SQLite")
         shared = {name: getattr(getattr(self, home), name) for name, home in ELSEWHERE.items()}
         object.__setattr__(self, "reference", self.reference.model_copy(update=shared))  # frozen for everybody else
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 import structlog
@@ -20,6 +21,9 @@ from raeth.engine.types import READ, TRADE, KeySpec
 from raeth.errors import Code, RaethError
 from raeth.liquidity.house import House, pull
 from raeth.liquidity.settings import HOUSE
+from raeth.nodes.locks import LocksUnavailable
+from raeth.nodes.roles import HOUSE as ROLE
+from raeth.nodes.roles import Lease, Roles
 
 log = structlog.get_logger("raeth.house")
 
@@ -44,17 +48,27 @@ class Credentials(NamedTuple):
     granted_cents: int
 
 
-async def keep(venue: Venue, url: str) -> None:
-    """Run the house until cancelled. Whatever goes wrong with it, the venue does not notice.
+async def keep(venue: Venue, roles: Roles, url: str) -> None:
+    """Run the house whenever this node has the role, until cancelled. What goes wrong with it, the venue never notices.
 
-    Without `house.enabled` it only pulls what an earlier house may have left in the book.
+    Without `house.enabled` it only pulls what an earlier house may have left in the book, unless one is at work on
+    another node. Two houses never quote for long: whoever takes the role over revokes the key of the one before.
     """
+    if venue.settings.house.enabled:
+        await roles.keep(ROLE, lambda _: _persevere(lambda: _work(venue, url)))
+        return
+
+    async def clear(_: Lease) -> None:
+        await _clear(venue, url)
+
+    await _persevere(lambda: roles.once(ROLE, clear))
+
+
+async def _persevere(work: Callable[[], Awaitable[None]]) -> None:
+    """Until it is done, or can never be."""
     for attempt in itertools.count():
         try:
-            if venue.settings.house.enabled:
-                await _work(venue, url)
-            else:
-                await _clear(venue, url)
+            await work()
             return
         except NameTaken:
             log.error("an agent that is not the venue's is called house: no house market maker")
@@ -63,6 +77,8 @@ async def keep(venue: Venue, url: str) -> None:
             log.warning("the house cannot begin yet", code=error.code.value)
         except ClientError as error:
             log.warning("the house's old quotes could not be pulled yet", error=str(error))
+        except LocksUnavailable as error:
+            log.warning("nobody knows yet whether a house is at work", error=str(error))
         except Exception:
             log.exception("the house failed; it starts over")
         await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -72,7 +88,11 @@ async def _work(venue: Venue, url: str) -> None:
     credentials = await admit(venue, _address_of(url))
     house = House(venue.settings.house, granted_cents=credentials.granted_cents, speed=venue.clock.speed)
     venue.house = house
-    await house.run(url, credentials.api_key)
+    try:
+        await house.run(url, credentials.api_key)
+    except BaseException:
+        venue.house = None  # it is at work elsewhere now, or not at all
+        raise
 
 
 async def _clear(venue: Venue, url: str) -> None:

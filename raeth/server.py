@@ -1,222 +1,67 @@
-"""Puts one node together and runs it: settings in, a serving process out. The only place that knows every room.
+"""Runs one node: settings in, a serving process out; stop is the reverse of start.
 
-Start order: data directory, journal, clock, sequencer (which replays), tables, reference, HTTP; stop is the reverse.
+With more than one worker the process only watches (`serve_workers`), and each of the others is a node (`serve`). The
+parts are put together in `raeth.assembly`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
-import os
+import pickle
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvicorn
 
 from raeth import housekeeping
 from raeth.api.app import create_app
-from raeth.api.credentials import load_admin_token, load_pepper
 from raeth.api.streams.wire import StreamHttp, StreamSocket
-from raeth.api.venue import Venue
-from raeth.clock import Clock, RealClock, ReplayClock
-from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
-from raeth.engine.types import ENGINE_VERSION, ENGINES_CONTINUED
-from raeth.engine.types import Settings as Rules
-from raeth.journal.base import JournalDamaged, JournalForeign, JournalUnavailable
+from raeth.assembly import CannotServe, Node, assemble, prepare_data_dir, sole_owner
+from raeth.config import Settings
+from raeth.journal.base import JournalDamaged, JournalUnavailable
 from raeth.journal.scrub import scrub
-from raeth.journal.sqlite import SqliteJournal
 from raeth.mcp import http as mcp
-from raeth.reference import first_ts_ms, open_source
-from raeth.reference.types import ReferenceSource
-from raeth.sequencer import Sequencer, SettingsDiffer
-from raeth.series.scheduler import Scheduler
-from raeth.store.migrate import NewerTables, recognise, upgrade
-from raeth.store.projector import Projector
-from raeth.store.queries import Store
-from raeth.store.reader import sqlite_url
+from raeth.nodes.roles import SERIES
+from raeth.nodes.workers import Workers
+from raeth.sequencer import Sequencer
+
+__all__ = ["CannotServe", "Node", "Ready", "assemble", "prepare_data_dir", "serve", "serve_workers"]
 
 log = structlog.get_logger("raeth.server")
 
-SCRUB_RETRY_S = 10.0
-FIRST_PRICE_S = 1.0
+SCRUB_RETRY_S: Final = 10.0
+FIRST_PRICE_S: Final = 1.0
 """A healthy feed has its first price by then, so that `ready` finds the venue in health; orders do not wait for one."""
-GRACE_S = 3
+GRACE_S: Final = 3
 """What open requests may still take after a signal; the process is gone within 5 s."""
 
 
-class CannotServe(Exception):
-    """The process cannot start or go on; the text is for the operator."""
+@dataclass(frozen=True)
+class Ready:
+    """What is said of a node that takes orders."""
 
-
-def rules_of(settings: Settings) -> Rules:
-    """The part of the configuration that the engine reads, as it is journaled.
-
-    In replay a second of the machine is `speed` seconds of the venue: what bounds our own slowness grows with it.
-    """
-    risk, fees, series, faucet, limits = (
-        settings.risk,
-        settings.fees,
-        settings.series,
-        settings.faucet,
-        settings.limits,
-    )
-    stretch = max(1.0, settings.speed)
-    return Rules(
-        reference_kind=settings.reference.source.partition(":")[0],
-        slug=series.slug,
-        window_ms=series.window_ms,
-        tie_rule=series.tie_rule,
-        print_max_age_ms=series.print_max_age_ms,
-        print_grace_ms=int(series.print_grace_ms * stretch),
-        gap_ms=int(series.gap_ms * stretch),
-        reference_max_age_ms=risk.reference_max_age_ms,
-        max_order_qty=risk.max_order_qty,
-        max_order_notional_cents=risk.max_order_notional_cents,
-        fat_finger_distance=risk.fat_finger_distance,
-        fat_finger_multiple=risk.fat_finger_multiple,
-        position_cap=risk.position_cap,
-        cooldown_rejects=risk.cooldown_rejects,
-        cooldown_window_ms=risk.cooldown_window_ms,
-        cooldown_ms=risk.cooldown_ms,
-        open_orders_per_market=limits.open_orders_per_market,
-        taker_rate_bps=fees.taker_rate_bps,
-        maker_rebate_bps=fees.maker_rebate_bps,
-        faucet_amount_cents=faucet.amount_cents,
-        faucet_cooldown_ms=faucet.cooldown_ms,
-        faucet_account_cap_cents=faucet.account_cap_cents,
-        signup_grant_cents=faucet.signup_grant_cents,
-        agents_per_account=limits.agents_per_account,
-        keys_per_agent=limits.keys_per_agent,
-    )
-
-
-@dataclass(slots=True)
-class Node:
-    """A running node, less its sockets."""
-
-    venue: Venue
-    sequencer: Sequencer
-    scheduler: Scheduler
-    store: Store
+    url: str
+    node: str
+    reference: str
+    synthetic: bool
+    seq: int
+    pending: str | None
+    """The first window's symbol, while none has opened yet …"""
+    opens_in_s: float
+    """… and how long that takes."""
     admin_token_path: Path | None
 
 
-def prepare_data_dir(path: Path) -> None:
-    """Make the directory, closed to others. Raises CannotServe if it cannot be used."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotServe(f"data dir {path}: {error.strerror or error}") from None
-
-
-@contextlib.contextmanager
-def sole_owner(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory: two venues in one would each believe in their own reference."""
-    handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CannotServe(f"data dir {data_dir} is in use by another venue process") from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def admin_token(settings: Settings) -> tuple[str, Path | None]:
-    """The operator's token, and the file it was generated into unless the environment gave it."""
-    if settings.admin_token is not None:
-        return settings.admin_token.get_secret_value(), None
-    path = settings.data_dir / ADMIN_TOKEN_FILE
-    return load_admin_token(path), path
-
-
-async def venue_clock(settings: Settings, journal: SqliteJournal) -> tuple[Clock, int | None]:
-    """Real time, or recorded time from the first record on, or from where the journal stopped. Creates the journal."""
-    head = await journal.open()
-    await journal.close()
-    kind, _, file = settings.reference.source.partition(":")
-    if kind != "replay":
-        return RealClock(), None
-    start_ms = head.ts or await asyncio.to_thread(first_ts_ms, file)
-    return ReplayClock(start_ms, settings.speed), start_ms
-
-
-async def assemble(settings: Settings, *, adopt: bool = False) -> Node:
-    """Everything up to, but without, the sockets. Raises CannotServe."""
-    database = settings.data_dir / DATABASE
-    journal = SqliteJournal(database)
-    try:
-        clock, start_ms = await venue_clock(settings, journal)
-        sequencer = await _start_sequencer(settings, journal, clock, adopt)
-    except (JournalForeign, NewerTables) as other:
-        raise CannotServe(
-            f"data dir {settings.data_dir} belongs to another version: {other}; nothing was changed"
-        ) from None
-    except JournalDamaged as damage:
-        raise CannotServe(f"{damage}; nothing was changed; restore a backup or run `raeth audit`") from None
-    except JournalUnavailable as trouble:
-        raise CannotServe(f"the journal cannot be opened: {trouble}") from None
-    except SettingsDiffer as differ:
-        await journal.close()
-        if "reference_kind" in differ.differences:
-            kinds = "{!r}, not {!r}".format(*differ.differences["reference_kind"])
-            raise CannotServe(f"data dir {settings.data_dir} began with the reference {kinds}, and keeps it") from None
-        raise CannotServe(
-            f"the rules differ from those in force ({differ}); start with --adopt-config to put the new ones in force "
-            "from the next listed window on"
-        ) from None
-    store = Store(sqlite_url(database), sequencer.tabled)
-    pepper = await load_pepper(sequencer, store)
-    token, token_path = admin_token(settings)
-    source: ReferenceSource = await asyncio.to_thread(
-        _source, settings, clock, start_ms, sequencer.state.reference_price
-    )
-    venue = Venue(
-        settings=settings,
-        sequencer=sequencer,
-        store=store,
-        clock=clock,
-        reference=source,
-        pepper=pepper,
-        admin_token=token,
-    )
-    scheduler = Scheduler(source, clock, sequencer.submit, lambda: sequencer.state)
-    return Node(venue, sequencer, scheduler, store, token_path)
-
-
-def _source(settings: Settings, clock: Clock, start_ms: int | None, last_price: int | None) -> ReferenceSource:
-    return open_source(settings.reference.source, settings.reference, clock, start_ms, start_price_cents=last_price)
-
-
-async def _start_sequencer(settings: Settings, journal: SqliteJournal, clock: Clock, adopt: bool) -> Sequencer:
-    rules = rules_of(settings)
-    # The tables take part in the journal's transactions, so they must be there before the first row; the journal has
-    # made the file by now, and would not take one that holds only other people's tables.
-    url = sqlite_url(settings.data_dir / DATABASE)
-    wrote = await asyncio.to_thread(recognise, url)
-    if wrote is not None and wrote not in ENGINES_CONTINUED:
-        raise JournalForeign(f"its journal was written by engine {wrote}, and this program is engine {ENGINE_VERSION}")
-    await asyncio.to_thread(upgrade, url)
-    sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt)
-    try:
-        await sequencer.start()
-    except SettingsDiffer as differ:
-        # Another speed of the same recording is no change of the rules that anybody agreed to.
-        if rules.reference_kind != "replay" or not set(differ.differences) <= {"gap_ms", "print_grace_ms"}:
-            await sequencer.stop()
-            raise
-        await sequencer.stop()
-        sequencer = Sequencer(journal, clock, rules, Projector(), adopt=True)
-        await sequencer.start()
-    return sequencer
+Announce = Callable[[Ready], None]
 
 
 async def watch_chain(sequencer: Sequencer) -> None:
@@ -252,43 +97,58 @@ class _Server(uvicorn.Server):
             heard()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """The listening socket. Raises CannotServe if the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise CannotServe(f"cannot listen on {host}:{port}: {error}") from None
+def listen(host: str, port: int, *, together: bool = False) -> socket.socket:
+    """The listening socket; `together` with other processes' on the same port. Raises CannotServe if the address is
+    taken or not ours."""
+    listener = _bound(host, port, together=together)
     listener.listen(2048)
     listener.setblocking(False)
     return listener
 
 
-async def serve(settings: Settings, *, adopt: bool, announce: Callable[[Node, str], None]) -> None:
-    """Run until SIGTERM or SIGINT. `announce(node, url)` is called once, when orders are taken. Raises CannotServe."""
-    if settings.database_url is not None or settings.workers != 1:
-        raise CannotServe("this version runs one process on SQLite: no --database-url, --workers 1")
+def _bound(host: str, port: int, *, together: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if together:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind((host, port))
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise CannotServe(f"cannot listen on {host}:{port}: {error}") from None
+    return bound
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """Take a port for the workers, who listen on it together. Raises CannotServe."""
+    # Processes that listen together do so with whoever else does: another venue's must be noticed first.
+    listen(host, port).close()
+    return _bound(host, port, together=True)
+
+
+async def serve(settings: Settings, *, adopt: bool, announce: Announce, worker: int | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `announce` is called once, when orders are taken. Raises CannotServe.
+
+    `worker`: one of several, whose parent holds the data dir and has reserved the port."""
     # Until the server takes them over: a signal during start-up is an ordinary end too, nothing was accepted yet.
     starting = asyncio.current_task()
     assert starting is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, starting.cancel)
     prepare_data_dir(settings.data_dir)
-    with sole_owner(settings.data_dir):
-        listener = listen(settings.host, settings.port)
+    with sole_owner(settings.data_dir) if worker is None else contextlib.nullcontext():
+        listener = listen(settings.host, settings.port, together=worker is not None)
         try:
-            await _serve(settings, adopt, listener, announce)
+            await _serve(settings, adopt, worker, listener, announce)
         finally:
             listener.close()
 
 
 async def _serve(
-    settings: Settings, adopt: bool, listener: socket.socket, announce: Callable[[Node, str], None]
+    settings: Settings, adopt: bool, worker: int | None, listener: socket.socket, announce: Announce
 ) -> None:
-    node = await assemble(settings, adopt=adopt)
+    node = await assemble(settings, adopt=adopt, worker=worker)
     models = door_for_models(settings)
     models.venue = create_app(node.venue, mounts={mcp.PATH: models, mcp.ABOUT: models})
     server = _Server(
@@ -308,15 +168,20 @@ async def _serve(
         )
     )
     server.on_stop = (node.venue.hub.depart, models.depart)
+    feeding = [
+        asyncio.create_task(node.feeder.watch(), name="reference"),
+        asyncio.create_task(node.roles.keep(SERIES, lambda lease: node.feeder.feed(lease.confirmed)), name="series"),
+    ]
     tasks = [
-        asyncio.create_task(node.scheduler.run(), name="scheduler"),
+        *feeding,
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
         asyncio.create_task(node.venue.metrics.watch_loop(), name="loop lag"),
         asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
         asyncio.create_task(_open_to_models(server, models), name="mcp"),
         asyncio.create_task(_keep_house(server, node, listener), name="house"),
     ]
-    tasks[0].add_done_callback(lambda task: _scheduler_ended(task, server))
+    for task in feeding:
+        task.add_done_callback(lambda task: _feeding_ended(task, server))
     # What start-up made stays for good; the collector need not look at it again, and the hot path makes no cycles.
     gc.collect()
     gc.freeze()
@@ -343,35 +208,71 @@ def door_for_models(settings: Settings) -> mcp.Door:
 
 async def _open_to_models(server: uvicorn.Server, models: mcp.Door) -> None:
     """Orders are taken first: what the models' door needs takes half a second to load. The venue lives without it."""
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await _started(server)
     try:
         await models.run()
     except Exception:
         log.exception("the door for models cannot be opened")
 
 
-def _scheduler_ended(task: asyncio.Task[None], server: uvicorn.Server) -> None:
-    """The feed's task never ends by itself: if it did, that is a bug, and a venue without prints must not go on."""
+def _feeding_ended(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+    """These never fail by themselves: if one did, that is a bug, and a node that may have the role must not go on."""
     if not task.cancelled() and task.exception() is not None:
-        log.error("the scheduler failed", exc_info=task.exception())
+        log.error("the reference failed", exc_info=task.exception())
         server.should_exit = True
 
 
+async def _started(server: uvicorn.Server) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+
+
 async def _keep_house(server: uvicorn.Server, node: Node, listener: socket.socket) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    await housekeeping.keep(node.venue, housekeeping.reachable(*listener.getsockname()[:2]))
+    await _started(server)
+    await housekeeping.keep(node.venue, node.roles, housekeeping.reachable(*listener.getsockname()[:2]))
 
 
-async def _announce(
-    server: uvicorn.Server, node: Node, listener: socket.socket, announce: Callable[[Node, str], None]
-) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    venue = node.venue
+async def _announce(server: uvicorn.Server, node: Node, listener: socket.socket, announce: Announce) -> None:
+    await _started(server)
+    venue, state = node.venue, node.sequencer.state
     give_up = time.monotonic() + FIRST_PRICE_S
     while venue.reference.current(venue.clock.now_ms()).status != "LIVE" and time.monotonic() < give_up:
         await asyncio.sleep(0.01)
     host, port = listener.getsockname()[:2]
-    announce(node, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    pending = state.pending if state.live is None else None
+    left_s = 0.0 if pending is None else (pending.open_at - venue.clock.now_ms()) / 1000 / venue.clock.speed
+    announce(
+        Ready(
+            url=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            node=node.name,
+            reference=venue.reference.name,
+            synthetic=venue.reference.synthetic,
+            seq=state.seq,
+            pending=None if pending is None else pending.symbol,
+            opens_in_s=max(0.0, left_s),
+            admin_token_path=node.admin_token_path,
+        )
+    )
+
+
+# ---- several processes on one port ----
+
+
+async def serve_workers(settings: Settings, *, adopt: bool, announce: Announce) -> int:
+    """Start `settings.workers` nodes on one port and watch them until SIGTERM or SIGINT; the code to exit with.
+
+    `announce` is called once, when all take orders. Raises CannotServe."""
+    prepare_data_dir(settings.data_dir)
+    with sole_owner(settings.data_dir):
+        reserved = reserve(settings.host, settings.port)
+        try:
+            brief = settings.model_copy(update={"port": reserved.getsockname()[1]})
+            workers = Workers(
+                settings.workers,
+                (sys.executable, "-m", "raeth.worker"),
+                lambda number, first: pickle.dumps((brief, number, adopt and first)),
+                lambda told: announce(pickle.loads(told)),  # noqa: S301, from a child of ours through a pipe of ours
+            )
+            return await workers.run()
+        finally:
+            reserved.close()

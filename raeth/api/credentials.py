@@ -122,10 +122,12 @@ def load_admin_token(path: Path) -> str:
 class Door:
     """Decides whether a request may come in, and writes who it is from into the `Call`."""
 
-    def __init__(self, venue: Venue, pepper: bytes, admin_token: str) -> None:
+    def __init__(self, venue: Venue, pepper: bytes, admin_token: str | bytes) -> None:
+        """`admin_token`: the operator's, or its SHA-256 where this node knows no more of it."""
         self._venue = venue
         self._pepper = pepper
-        self._admin_hash = hashlib.sha256(admin_token.encode()).digest()
+        known = hashlib.sha256(admin_token.encode()).digest() if isinstance(admin_token, str) else admin_token
+        self._admin_hash = known
         self._proxies = tuple(ipaddress.ip_network(net) for net in venue.settings.trusted_proxies)
 
     # ---- the short way ----

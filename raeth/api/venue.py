@@ -26,7 +26,7 @@ from raeth.config import Settings
 from raeth.errors import Code, RaethError
 from raeth.journal.base import Write
 from raeth.liquidity.house import House
-from raeth.reference.types import ReferenceSource
+from raeth.reference.types import ShownReference
 from raeth.sequencer import Sequencer
 from raeth.store.private import sweep
 from raeth.store.queries import Store
@@ -54,9 +54,9 @@ class Venue:
         sequencer: Sequencer,
         store: Store,
         clock: Clock,
-        reference: ReferenceSource,
+        reference: ShownReference,
         pepper: bytes,
-        admin_token: str,
+        admin_token: str | bytes,
         started_real_ms: int | None = None,
     ) -> None:
         self.settings = settings

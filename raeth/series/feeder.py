@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from raeth.clock import Clock
-from raeth.engine.commands import Command, Tick
+from raeth.engine.commands import Command
 from raeth.engine.state import State
 from raeth.errors import RaethError
 from raeth.reference.types import Reading, ReferenceSource
@@ -25,7 +25,16 @@ log = structlog.get_logger("raeth.series")
 
 RETRY_S: Final = 0.2
 
-Submit = Callable[[Command], Awaitable[object]]
+
+class Journals(Protocol):
+    """What puts commands into the journal's order."""
+
+    @property
+    def state(self) -> State: ...
+
+    async def submit(self, command: Command) -> object: ...
+
+    async def catch_up(self) -> None: ...
 
 
 class Feeder:
@@ -33,27 +42,27 @@ class Feeder:
 
     `again(price_cents)` opens the source anew at a takeover, where it must go on from the journal's last price; a
     source without it is kept. `warm`: it runs on every node all the time, so that who takes over has seen what was.
-    `alone`: no other node is there, and what is shown is the source's own.
+    `complete`: it knows what was before it ran. `alone`: no other node is there, and what is shown is the source's own.
     """
 
     def __init__(
         self,
         source: ReferenceSource,
         clock: Clock,
-        submit: Submit,
-        state: Callable[[], State],
+        journal: Journals,
         journaled: JournaledIndex,
         *,
         again: Callable[[int | None], ReferenceSource] | None = None,
         warm: bool = False,
+        complete: bool = False,
         alone: bool = True,
     ) -> None:
         self.name = source.name
         self.synthetic = source.synthetic
         self._clock = clock
-        self._submit = submit
-        self._state = state
+        self._journal = journal
         self._journaled = journaled
+        self._evidence = None if complete else journaled
         self._again = again
         self._warm = warm
         self._alone = alone
@@ -79,7 +88,7 @@ class Feeder:
         if not self._alone:
             await self._catch_up()
             if self._again is not None:
-                self._scheduler = self._schedule(self._again(self._state().reference_price))
+                self._scheduler = self._schedule(self._again(self._journal.state.reference_price))
         self._feeding = True
         try:
             await (self._scheduler.bring() if self._warm else self._scheduler.run())
@@ -87,17 +96,17 @@ class Feeder:
             self._feeding = self._alone
 
     def _schedule(self, source: ReferenceSource) -> Scheduler:
-        return Scheduler(source, self._clock, self._bring, self._state, self._journaled)
+        return Scheduler(source, self._clock, self._bring, lambda: self._journal.state, self._evidence)
 
     async def _bring(self, command: Command) -> None:
         await self._confirmed()
-        await self._submit(command)
+        await self._journal.submit(command)
 
     async def _catch_up(self) -> None:
         """Until all is known that the one before has journaled."""
         while True:
             try:
-                await self._submit(Tick())
+                await self._journal.catch_up()
                 return
             except RaethError as error:
                 log.warning("the reference cannot be taken over yet", code=error.code.value)

@@ -33,7 +33,7 @@ async def write(commands: int) -> None:
     prepare_data_dir(settings.data_dir)
     node = await assemble(settings)
     # The feed gives the windows their prints.
-    feed = asyncio.create_task(node.scheduler.run())
+    feed = asyncio.create_task(node.roles.keep("series", lambda lease: node.feeder.feed(lease.confirmed)))
     rng = random.Random(commands)
     agents = [await sign_up(node.sequencer, number) for number in range(AGENTS)]
     while (left := commands - node.sequencer.durable_seq) > 0:

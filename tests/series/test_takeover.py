@@ -83,8 +83,7 @@ class Taken:
         return Feeder(
             open_source("simulated", settings, self.clock),
             self.clock,
-            self.sequencer.submit,
-            lambda: self.sequencer.state,
+            self.sequencer,
             self.journaled,
             again=lambda cents: open_source("simulated", settings, self.clock, start_price_cents=cents),
             alone=False,
