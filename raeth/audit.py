@@ -1,7 +1,8 @@
 """`raeth audit`: re-executes a whole journal and proves it: chain, events, money, tables.
 
-Reads only; a venue may be running on the same database meanwhile, because everything is read at one moment. A journal
-that another engine version wrote is refused by name: only that version can prove it.
+Reads only; a venue may be running on the same database meanwhile, because everything is read at one moment. The tables
+follow the journal, so at that moment they may be a little behind: they are compared up to where they say they are. A
+journal that another engine version wrote is refused by name: only that version can prove it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from raeth.journal.base import EMPTY_HEAD, Head, JournalDamaged, Row
 from raeth.journal.chain import verify
 from raeth.journal.sqlite_log import check_log
 from raeth.store import rebuild
+from raeth.store.moment import Moment, head_and_mark, postgres_moment, sqlite_moment
 
 CHECK_EVERY = 1_000
 """Commands between two recomputations of every invariant; they are also checked whenever a market ends, and at the end.
@@ -47,6 +49,8 @@ class Report:
     """What was proved. Money is cents."""
 
     commands: int = 0
+    tables_seq: int = 0
+    """Up to this command the tables were compared: the rest of the journal had not come to them yet."""
     orders: int = 0
     trades: int = 0
     windows_resolved: int = 0
@@ -74,10 +78,17 @@ class Report:
             ("granted", f"{self.granted_cents:,} ¢"),
             ("agents + masters + fees", f"{self.agents_cents:,} + {self.masters_cents:,} + {self.fees_cents:,} ¢"),
             ("made or lost", f"{self.agents_cents + self.masters_cents + self.fees_cents - self.granted_cents} ¢"),
-            ("tables", "equal to the journal"),
+            ("tables", self._tables()),
             ("chain head", self.chain_head),
             ("state hash", self.state_hash),
         ]
+
+    def _tables(self) -> str:
+        behind = self.commands - self.tables_seq
+        return f"equal to the journal up to seq {self.tables_seq:,}, {behind:,} commands behind" if behind else _EQUAL
+
+
+_EQUAL = "equal to the journal"
 
 
 def audit_file(path: Path) -> Report:
@@ -89,23 +100,36 @@ def audit_file(path: Path) -> Report:
         raise AuditFailed(damage.seq, damage.why) from None
     except (OSError, sqlite3.Error) as error:
         raise AuditFailed(0, f"the database cannot be read: {error}") from error
-    uri = f"file:{str(path.resolve()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as database:
-        try:
-            # One read transaction: journal and tables are seen as they were at one commit.
-            database.execute("BEGIN")
-            report = _audit(database)
-        except sqlite3.DatabaseError as error:
-            raise AuditFailed(0, f"the database cannot be read: {error}") from error
+    try:
+        with sqlite_moment(path) as moment:
+            report = _audit(moment)
+    except sqlite3.DatabaseError as error:
+        raise AuditFailed(0, f"the database cannot be read: {error}") from error
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _audit(database: sqlite3.Connection) -> Report:
+def audit_url(url: str) -> Report:
+    """Audit the PostgreSQL database at `url`. Blocks: in a running loop, give it a thread. Raises AuditFailed."""
+    from asyncpg import InterfaceError, PostgresError
+
+    from raeth.journal.postgres_session import describe
+
+    started = time.perf_counter()
+    try:
+        with postgres_moment(url) as moment:
+            report = _audit(moment)
+    except (OSError, PostgresError, InterfaceError) as error:
+        raise AuditFailed(0, f"the database cannot be read: {describe(error)}") from error
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _audit(moment: Moment) -> Report:
     report = Report()
     state = new_state()
-    with closing(rebuild.rebuild(_executed(database, state, report))) as scratch:
-        difference = rebuild.diff(scratch.execute, database.execute)
+    with closing(rebuild.rebuild(_executed(moment, state, report))) as scratch:
+        difference = rebuild.diff(scratch.execute, moment.execute)
     if difference is not None:
         where = f"table {difference.table}, row {difference.key}, column {difference.column or '(the whole row)'}"
         raise AuditFailed(difference.seq or 0, f"{where}: journal {difference.expected!r}, table {difference.found!r}")
@@ -119,10 +143,10 @@ def _audit(database: sqlite3.Connection) -> Report:
     return report
 
 
-def _rows(database: sqlite3.Connection) -> Iterator[Row]:
+def _rows(moment: Moment) -> Iterator[Row]:
     """All rows, verified link by link."""
     head = EMPTY_HEAD
-    for fields in database.execute("SELECT seq, ts, command, events, hash FROM journal ORDER BY seq"):
+    for fields in moment.execute("SELECT seq, ts, command, events, hash FROM journal ORDER BY seq"):
         row = Row(*fields)
         try:
             head = verify([row], head)
@@ -131,12 +155,17 @@ def _rows(database: sqlite3.Connection) -> Iterator[Row]:
         yield row
 
 
-def _executed(
-    database: sqlite3.Connection, state: State, report: Report
-) -> Iterator[tuple[int, int, Command, list[Event]]]:
-    """Every command with its events, after re-executing it and comparing the bytes."""
+def _executed(moment: Moment, state: State, report: Report) -> Iterator[tuple[int, int, Command, list[Event]]]:
+    """Every command with its events, after re-executing it and comparing the bytes; but those that the tables do not
+    have yet are executed and kept back."""
+    try:
+        last_seq, report.tables_seq = head_and_mark(moment)
+    except JournalDamaged as damage:
+        raise AuditFailed(damage.seq, damage.why) from None
+    if report.tables_seq > last_seq:
+        raise AuditFailed(last_seq + 1, f"the tables claim to have followed up to {report.tables_seq}")
     head = EMPTY_HEAD
-    for row in _rows(database):
+    for row in _rows(moment):
         try:
             command, events = codec.decode_command(row.command), codec.decode_events(row.events)
         except msgspec.MsgspecError as error:
@@ -153,7 +182,11 @@ def _executed(
         if row.seq % CHECK_EVERY == 0 or any(isinstance(event, MarketResolved) for event in events):
             _check(state, row.seq)
         head = Head(row.seq, row.ts, row.hash)
-        yield row.seq, row.ts, command, events
+        if row.seq <= report.tables_seq:
+            yield row.seq, row.ts, command, events
+    if head.seq != last_seq:
+        why = "missing at the end" if head.seq < last_seq else "there that the journal did not count"
+        raise AuditFailed(min(head.seq, last_seq) + 1, f"rows are {why}: it should end at seq {last_seq}")
     report.commands, report.last_ts, report.chain_head = head.seq, head.ts, head.hash.hex()
 
 

@@ -2,12 +2,13 @@
 
 The copy is the database as it was at one commit: the journal, every table, the idempotency keys, the snapshots and the
 pepper without which no key would be known. The operator's token is left out, so that a backup opens no running venue.
-Must not know what a command means.
+A PostgreSQL is backed up with its own tool. Must not know what a command means.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import time
@@ -16,9 +17,9 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from raeth.config import DATABASE
+from raeth.config import ADMIN_TOKEN_FILE, DATABASE
 from raeth.journal.base import EMPTY_HEAD, Head, JournalDamaged, Row
 from raeth.journal.chain import verify
 from raeth.journal.sqlite_file import APPLICATION_ID
@@ -73,6 +74,21 @@ def back_up(data_dir: Path, to: Path) -> Report:
         raise BackupFailed(f"{to}: {error.strerror or error}") from None
     report.path = str(to)
     return report
+
+
+def for_postgres(url: str, to: Path, data_dir: Path) -> str:
+    """What to do instead where the venue is in the PostgreSQL at `url`: one line, without the password."""
+    command = shlex.join(["pg_dump", "--format=directory", f"--file={to}", without_password(url)])
+    token = data_dir / ADMIN_TOKEN_FILE
+    return f"PostgreSQL is backed up with its own tool: {command} (then copy {token}, unless RAETH_ADMIN_TOKEN is set)"
+
+
+def without_password(url: str) -> str:
+    """The same address for people to read."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return parts._replace(netloc=f"{name}@{host}" if name else host).geturl()
 
 
 def _copy(source: Path, copy: Path) -> Report:

@@ -175,6 +175,18 @@ def _data_dir(named: Path | None) -> Path:
         raise fail(str(error), 2) from None
 
 
+def _database_url(named: str | None, data_dir: Path | None) -> str | None:
+    """The PostgreSQL to use: as named, else as the settings say, unless a data dir is named. None: SQLite."""
+    if named is not None or data_dir is not None:
+        return named
+    from raeth.config import ConfigError, load_settings
+
+    try:
+        return load_settings().database_url
+    except ConfigError as error:
+        raise fail(str(error), 2) from None
+
+
 @app.command()
 def audit(
     data_dir: DataDir = None,
@@ -182,16 +194,15 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
 ) -> None:
     """Re-execute the whole journal and prove hashes, events, money and tables. Exit 1 names the first wrong seq."""
-    from raeth.audit import AuditFailed, audit_file
+    from raeth.audit import AuditFailed, audit_file, audit_url
     from raeth.config import DATABASE
 
-    if database_url is not None:
-        raise fail("this version keeps its journal in SQLite: use --data-dir", 2)
-    path = _data_dir(data_dir) / DATABASE
-    if not path.is_file():
+    url = _database_url(database_url, data_dir)
+    path = Path() if url is not None else _data_dir(data_dir) / DATABASE
+    if url is None and not path.is_file():
         raise fail(f"there is no journal at {path}", 2)
     try:
-        report = audit_file(path)
+        report = audit_file(path) if url is None else audit_url(url)
     except AuditFailed as error:
         if as_json:
             print(json.dumps({"ok": False, "seq": error.seq, "why": error.why}))
@@ -213,12 +224,15 @@ def audit(
 def backup(
     to: Annotated[Path, typer.Argument(help="A directory that is not there yet; it can be served as it is.")],
     data_dir: DataDir = None,
+    database_url: Annotated[str | None, typer.Option(help="postgresql://…: says what to do there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="What was copied as JSON.")] = False,
 ) -> None:
     """Copy a venue, running or not, and verify the copy. It holds the pepper and e-mail addresses: keep it private."""
-    from raeth.backup import BackupFailed, back_up
+    from raeth.backup import BackupFailed, back_up, for_postgres
     from raeth.clock import iso_ms
 
+    if url := _database_url(database_url, data_dir):
+        raise fail(for_postgres(url, to, _data_dir(data_dir)), 2)
     try:
         report = back_up(_data_dir(data_dir), to)
     except BackupFailed as error:

@@ -54,7 +54,7 @@ class DataDir:
         if not self._rows:
             return
         self._writer.begin(self._written, ())
-        self._writer.commit(self._rows, (), self._projector.take())
+        self._writer.commit(self._rows, (), self._projector.take(), self._rows[-1].seq)
         self._written = self._rows[-1].seq
         self._rows = []
 
