@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -80,10 +81,7 @@ class Subscriptions:
         if len(name) > NAME_MAX or not subject:
             raise RaethError(Code.UNSUPPORTED_CHANNEL)
         if kind in OF_A_MARKET:
-            market = await market_ref(self._call, self._call.names, subject)
-            if market is None:
-                raise RaethError(Code.UNKNOWN_MARKET, http=404)
-            return Wanted(name, kind, market[0])
+            return Wanted(name, kind, await self._market(subject))
         if kind != PRIVATE:
             raise RaethError(Code.UNSUPPORTED_CHANNEL)
         if identity is None:
@@ -95,16 +93,31 @@ class Subscriptions:
             raise RaethError(Code.SCOPE_REQUIRED, details=details)
         return Wanted(name, PRIVATE, identity.agent)
 
+    async def _market(self, ref: str) -> int:
+        """The id of a market. Another node may have listed it a moment ago. Raises UNKNOWN_MARKET, SERVICE_DEGRADED."""
+        market = await market_ref(self._call, self._call.names, ref)
+        if market is None:
+            await self._hub.venue.sequencer.catch_up()
+            market = await market_ref(self._call, self._call.names, ref)
+        if market is None:
+            raise RaethError(Code.UNKNOWN_MARKET, http=404)
+        return market[0]
+
     async def end_before(self, from_seq: int) -> int | None:
         """Where the journal ends, if that is before what a reader of `from_seq` has seen: it is not the journal they
-        read. It may have been put back from a backup, and waiting for `from_seq` would be silence about the present."""
+        read. It may have been put back from a backup, and waiting for `from_seq` would be silence about the present.
+        Raises SERVICE_DEGRADED."""
         seq = (await self._hub.aligned()).seq
+        if from_seq > seq + 1:  # they may have read it on another node
+            await self._hub.venue.sequencer.catch_up()
+            seq = (await self._hub.aligned()).seq
         return seq if from_seq > seq + 1 else None
 
     async def begin(
         self, wanted: Sequence[Wanted], ack: Callable[[], None], resume: tuple[int, int] | None = None
     ) -> None:
-        """Listen to all of it: `ack`, then a snapshot each, or the past of the private channel from `resume` on.
+        """Listen to all of it: `ack`, then a snapshot each, or the past of the private channel from `resume` on. A
+        snapshot has everything that any node had answered before.
 
         `resume` is `(from_seq, events of it already told)`. Raises SERVICE_DEGRADED, and then nothing has changed."""
         hub = self._hub
@@ -113,6 +126,8 @@ class Subscriptions:
         for topic in trades:
             topic.joining += 1
         try:
+            with suppress(RaethError):  # while the journal cannot be read, what this node knows will do
+                await hub.venue.sequencer.catch_up()
             state = await self._ready(trades)
             ack()
             begun = True
@@ -132,12 +147,15 @@ class Subscriptions:
                 hub.forget(topic)
 
     async def _ready(self, trades: Sequence[TradesTopic]) -> State:
-        """The aligned state, with the trades before it at hand."""
+        """The aligned state, with the trades before it at hand and none after it: the tables may be ahead of it, by
+        what other nodes did."""
         while True:
             for topic in trades:
                 await topic.load(self._hub.venue.store)
             state = await self._hub.aligned()
-            if all(topic.loaded for topic in trades):
+            if any(topic.newest_seq > state.seq for topic in trades):
+                await self._hub.venue.sequencer.catch_up()
+            elif all(topic.loaded for topic in trades):
                 return state
 
     def _begin(self, one: Wanted, state: State, resume: tuple[int, int] | None) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from raeth.api.streams.wire import Message
 from raeth.api.views import markets as show
 from raeth.api.views.names import Names, iso
+from raeth.engine.ids import seq_of
 from raeth.engine.state import Market, State
 from raeth.engine.types import BUY, PAYOUT, SELL, SIDES, Order
 from raeth.store.rows import TradeRow
@@ -210,6 +211,7 @@ class TradesTopic(Topic):
         self.id = market
         self.recent: deque[TradeRow] = deque(maxlen=TRADES_SHOWN)
         self.loaded = False
+        self._newest = 0
 
     async def load(self, store: Store) -> None:
         """Bring in what was traded before anybody listened."""
@@ -218,15 +220,24 @@ class TradesTopic(Topic):
         older = (await store.market_trades(self.id, limit=TRADES_SHOWN)).items
         known = {trade.trade_id: trade for trade in (*older, *self.recent)}
         self.recent = deque((known[trade_id] for trade_id in sorted(known)), maxlen=TRADES_SHOWN)
+        self._newest = self.recent[-1].trade_id if self.recent else 0
         self.loaded = True
+
+    @property
+    def newest_seq(self) -> int:
+        """The command of the newest trade in `recent`; 0 when there is none."""
+        return seq_of(self._newest)
 
     def forget(self) -> None:
         """Something may have been missed: `load` again."""
         self.recent.clear()
         self.loaded = False
+        self._newest = 0
 
     def tell(self, trade: TradeRow, seq: int, ts: int) -> None:
-        self.recent.append(trade)
+        if trade.trade_id > self._newest:  # else it was in the tables before this node had heard of it
+            self.recent.append(trade)
+            self._newest = trade.trade_id
         if self.channels:
             self.publish(EVENT, seq, ts, encode(show.trade_body(self._names, trade)))
 
