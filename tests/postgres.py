@@ -53,7 +53,11 @@ fi
 
 
 class Server:
-    """One PostgreSQL with a directory and a port of its own. Starts when it is made; `close` ends and removes it."""
+    """One PostgreSQL with a directory and a port of its own. Starts when it is made; `close` ends and removes it.
+
+    `settings` are the server's, by name. Under pytest it does without `fsync`: what tests crash is processes, and to
+    those the difference is time alone. Whoever measures, outside of pytest, has it.
+    """
 
     def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="raeth-postgres-"))
@@ -67,6 +71,7 @@ class Server:
             "unix_socket_directories": "",
             "max_connections": "200",
             "logging_collector": "off",
+            "fsync": "off" if "PYTEST_VERSION" in os.environ else "on",
             **settings,
         }
         self._keeper: subprocess.Popen[bytes] | None = None

@@ -15,11 +15,11 @@ from raeth.journal.sqlite import SqliteJournal
 async def main(place: str, seed: int) -> None:
     dice = random.Random(seed)
     journal: Journal = PostgresJournal(place) if "://" in place else SqliteJournal(place)
-    head = await journal.open()
-    await journal.execute([Write("CREATE TABLE IF NOT EXISTS projected (seq INTEGER PRIMARY KEY)", [()])])
+    await journal.open()
+    known_seq = 0
     while True:
-        await journal.begin(head.seq)
-        rows = []
+        begun = await journal.begin(known_seq)
+        head, rows = begun.head, []
         for _ in range(dice.randint(1, 20)):
             rows.append(next_row(head, head.ts + 1, b"command", bytes(dice.randint(0, 6_000))))
             head = head_of(rows[-1])
@@ -27,7 +27,9 @@ async def main(place: str, seed: int) -> None:
             rows,
             [Key(1, str(row.seq), row.seq, 0, b"") for row in rows],
             [Write("INSERT INTO projected VALUES (?)", [(row.seq,) for row in rows])],
+            projected=head.seq,
         )
+        known_seq = head.seq
         print(head.seq, head.hash.hex(), flush=True)
 
 

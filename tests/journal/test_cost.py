@@ -15,6 +15,11 @@ ROWS = 2_000
 COMMAND, EVENTS = b"c" * 150, b"e" * 400
 
 
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
 @pytest.mark.parametrize("batch", [1, 16, 64, 256])
 async def test_rows_a_second(journal: Journal, batch: int) -> None:
     head, batches_ms = EMPTY_HEAD, []
@@ -29,8 +34,7 @@ async def test_rows_a_second(journal: Journal, batch: int) -> None:
         await journal.commit(rows, [Key(1, row.hash.hex(), row.seq, 0, row.hash[:16]) for row in rows])
         batches_ms.append((time.perf_counter_ns() - begun_ns) / 1e6)
     batch_ms = statistics.median(batches_ms)
-    rate = f"{batch / batch_ms * 1e3:,.0f} durable rows/s"
-    print(f"\n{journal.backend}, batches of {batch}: median {batch_ms:.2f} ms, {rate}")
+    print(f"\nbatches of {batch}: median {batch_ms:.2f} ms, {batch / batch_ms * 1e3:,.0f} durable rows/s")
     assert await verify_tail(journal, EMPTY_HEAD) == head
 
 
