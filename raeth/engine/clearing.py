@@ -10,18 +10,14 @@ import heapq
 
 from raeth.engine import events as ev
 from raeth.engine.fees import FEE_UNIT, REBATE_UNIT, taker_fee_cents
-from raeth.engine.ids import N_BITS, N_MAX
 from raeth.engine.plan import Plan, reduce_only_excess
 from raeth.engine.state import Account, Agent, Market, Position, State
 from raeth.engine.types import (
     BUY,
     CANCELLED,
     FILLED,
-    GTC,
-    OPEN,
     PARTIALLY_FILLED,
     PAYOUT,
-    POST_ONLY,
     REJECTED,
     RESOLVED,
     SELL,
@@ -35,11 +31,10 @@ Events = list[ev.Event]
 
 
 def new_id(state: State) -> int:
-    """The next id of the command being applied."""
-    n = state.next_n
-    assert n <= N_MAX, "one command made more entities than an id can name"
-    state.next_n = n + 1
-    return state.seq << N_BITS | n
+    """The next id of the command being applied; `exchange.apply` sees to it that they do not run out."""
+    made = state.next_id
+    state.next_id = made + 1
+    return made
 
 
 def position_of(market: Market, agent: Agent) -> Position:
@@ -52,17 +47,16 @@ def position_of(market: Market, agent: Agent) -> Position:
 
 def execute(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
     """`carry_out` for an order that stands alone: it was judged to be affordable by itself."""
-    agent = position.agent
     if plan.fills or plan.own:
         carry_out(state, market, position, order, plan, ts, out)
-        position.relock()
-    elif (order.tif == GTC or order.tif == POST_ONLY) and not plan.stopped:
-        # All of it rests, as it is, and the margin test has just computed what that locks.
+    elif plan.rests:
         take_in(state, market, position, order)
-        agent.locked += plan.lock - position.lock
-        position.lock = plan.lock
     else:
-        carry_out(state, market, position, order, plan, ts, out)
+        _end_rest(order, plan)
+    # The margin test has computed what all this locks.
+    agent = position.agent
+    agent.locked += plan.lock - position.lock
+    position.lock = plan.lock
     assert agent.cash >= agent.locked, "an order left free cash below zero"
 
 
@@ -72,16 +66,21 @@ def carry_out(state: State, market: Market, position: Position, order: Order, pl
         end_order(state, maker, CANCELLED, "SELF_TRADE", ts, out)
     if plan.fills:
         _fill(state, market, position, order, plan, ts, out)
-    left = order.remaining
-    if not left:
-        order.status = FILLED
-    elif plan.stopped:
-        order.status, order.cancel_reason, order.remaining = CANCELLED, "SELF_TRADE", 0
-    elif order.tif == GTC or order.tif == POST_ONLY:
-        order.status = PARTIALLY_FILLED if order.filled else OPEN
+    if plan.rests:
+        if order.filled:
+            order.status = PARTIALLY_FILLED
         take_in(state, market, position, order)
+    elif order.remaining:
+        _end_rest(order, plan)
     else:
-        order.status, order.cancel_reason, order.remaining = CANCELLED, "IOC_REMAINDER", 0
+        order.status = FILLED
+
+
+def _end_rest(order: Order, plan: Plan) -> None:
+    """What of an order neither trades nor rests ends at once."""
+    order.status = CANCELLED
+    order.cancel_reason = "SELF_TRADE" if plan.stopped else "IOC_REMAINDER"
+    order.remaining = 0
 
 
 def take_in(state: State, market: Market, position: Position, order: Order) -> None:
@@ -91,8 +90,7 @@ def take_in(state: State, market: Market, position: Position, order: Order) -> N
     assert price is not None
     level = price if side == BUY else PAYOUT - price
     market.book.add(order, level)
-    state.orders[order.id] = order
-    position.orders[order.id] = order
+    state.orders[order.id] = position.orders[order.id] = order
     left = order.remaining
     position.cost[side] += left * level
     position.resting[side] += left
@@ -106,69 +104,36 @@ def take_in(state: State, market: Market, position: Position, order: Order) -> N
             state.next_due = order.expires_at
 
 
-def _unrest(state: State, market: Market, position: Position, order: Order) -> None:
-    """The exact opposite of `take_in`; a heap entry left behind is skipped when its time comes."""
-    side = order.side
-    price = order.price
-    assert price is not None
-    level = price if side == BUY else PAYOUT - price
-    market.book.remove(order, level)
-    del state.orders[order.id]
-    del position.orders[order.id]
-    left = order.remaining
-    position.cost[side] -= left * level
-    position.resting[side] -= left
-    if order.reduce_only:
-        position.reducing[side] -= left
-        market.reducers -= 1
-
-
 def _fill(state: State, market: Market, position: Position, order: Order, plan: Plan, ts: int, out: Events) -> None:
     """Trade the planned fills, maker by maker, in the order of the walk."""
     rules = market.settings
     rate, rebate_rate = rules.taker_rate_bps, rules.maker_rebate_bps
-    taker_side = order.side
-    book = market.book
-    positions = market.positions
-    fills: list[Fill] = []
+    side, order_id, agent_id, market_id = order.side, order.id, order.agent, market.id
     taker_num = order.taker_num
     first_fee = fee_before = taker_fee_cents(taker_num)
     rebates = 0
+    fills: list[Fill] = []
     for maker, qty in plan.fills:
         price = maker.price
         assert price is not None
-        notional = price * qty
         number = rate * price * (PAYOUT - price) * qty
-
         taker_num += number
         fee_after = -(-taker_num // FEE_UNIT)
         fee = fee_after - fee_before
         fee_before = fee_after
-        maker_num = maker.maker_num + number * rebate_rate
-        rebate = maker_num // REBATE_UNIT - maker.maker_num // REBATE_UNIT
-        maker.maker_num = maker_num
-        rebates += rebate
-
-        maker_position = positions[maker.agent]
-        if taker_side == BUY:
-            level = PAYOUT - price
-            _trade(market, maker_position, -qty, notional + rebate)
-        else:
-            level = price
-            _trade(market, maker_position, qty, rebate - notional)
         trade_id = new_id(state)
-        book.fill(maker, level, qty)
-        _maker_filled(state, market, maker_position, maker, Fill(trade_id, price, qty, "MAKER", -rebate, ts), level)
+        rebate = _fill_maker(state, market, maker, trade_id, qty, number * rebate_rate, ts)
+        rebates += rebate
         fills.append(Fill(trade_id, price, qty, "TAKER", fee, ts))
         out.append(
             ev.Traded(
                 trade_id,
-                market.id,
+                market_id,
                 price,
                 qty,
-                taker_side,
-                order.id,
-                order.agent,
+                side,
+                order_id,
+                agent_id,
                 fee,
                 maker.id,
                 maker.agent,
@@ -180,37 +145,56 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
                 ts,
             )
         )
-    filled = order.remaining - plan.left
-    paid = plan.notional if taker_side == BUY else -plan.notional
-    _trade(market, position, filled if taker_side == BUY else -filled, first_fee - fee_before - paid)
+    fee = fee_before - first_fee
+    filled = plan.filled
+    if side == BUY:
+        _trade(market, position, filled, -plan.notional - fee)
+    else:
+        _trade(market, position, -filled, plan.notional - fee)
     order.taker_num = taker_num
     order.filled += filled
     order.remaining = plan.left
     order.notional += plan.notional
-    order.fee_cents += fee_before - first_fee
+    order.fee_cents += fee
     order.fills += tuple(fills)
-    market.fees_cents += fee_before - first_fee - rebates
+    market.fees_cents += fee - rebates
     market.last_price = fills[-1].price
     market.volume += filled
     if market.reducers:
-        for touched in {maker.agent: 0 for maker, _ in plan.fills} | {order.agent: 0}:
+        for touched in {maker.agent: 0 for maker, _ in plan.fills} | {agent_id: 0}:
             trim_reducers(state, market, market.positions[touched], ts, out)
 
 
-def _maker_filled(state: State, market: Market, position: Position, maker: Order, fill: Fill, level: int) -> None:
-    """Book a fill into the resting order it took from, which the book has already made smaller."""
+def _fill_maker(state: State, market: Market, maker: Order, trade_id: int, qty: int, number: int, ts: int) -> int:
+    """Book a trade into the resting order it took from and into its owner's position; the rebate in cents.
+
+    `number` is what the trade adds to the order's rebate numerator.
+    """
     side = maker.side
-    qty = fill.qty
-    maker.filled += qty
-    maker.notional += fill.price * qty
-    maker.fee_cents += fill.fee_cents
-    maker.fills += (fill,)
-    maker.updated_ts = fill.ts
-    maker.seq = state.seq
+    price = maker.price
+    assert price is not None
+    before = maker.maker_num
+    after = maker.maker_num = before + number
+    rebate = after // REBATE_UNIT - before // REBATE_UNIT
+    notional = price * qty
+    position = market.positions[maker.agent]
+    if side == BUY:
+        level = price
+        _trade(market, position, qty, rebate - notional)
+    else:
+        level = PAYOUT - price
+        _trade(market, position, -qty, rebate + notional)
     position.cost[side] -= qty * level
     position.resting[side] -= qty
     if maker.reduce_only:
         position.reducing[side] -= qty
+    market.book.fill(maker, level, qty)
+    maker.filled += qty
+    maker.notional += notional
+    maker.fee_cents -= rebate
+    maker.fills += (Fill(trade_id, price, qty, "MAKER", -rebate, ts),)
+    maker.updated_ts = ts
+    maker.seq = state.seq
     if maker.remaining:
         maker.status = PARTIALLY_FILLED
     else:
@@ -220,6 +204,7 @@ def _maker_filled(state: State, market: Market, position: Position, maker: Order
         if maker.reduce_only:
             market.reducers -= 1
     position.relock()
+    return rebate
 
 
 def _trade(market: Market, position: Position, by: int, flow: int) -> None:
@@ -227,7 +212,10 @@ def _trade(market: Market, position: Position, by: int, flow: int) -> None:
     before = position.net
     after = position.net = before + by
     position.cash_flow += flow
-    market.open_interest += (after if after > 0 else 0) - (before if before > 0 else 0)
+    if after > 0:
+        market.open_interest += after - before if before > 0 else after
+    elif before > 0:
+        market.open_interest -= before
 
 
 def trim_reducers(state: State, market: Market, position: Position, ts: int, out: Events) -> None:
@@ -263,13 +251,26 @@ def shrink(
     out.append(ev.OrderReduced(copy_of(order), was, reason))
 
 
-def take_out(state: State, order: Order) -> tuple[Market, Position]:
-    """Take a resting order out of the book and all sums, leaving the order itself as it is."""
+def take_out(state: State, order: Order) -> None:
+    """The exact opposite of `take_in`, leaving the order itself as it is.
+
+    A heap entry left behind is skipped when its time comes."""
     market = state.markets[order.market]
     position = market.positions[order.agent]
-    _unrest(state, market, position, order)
+    side = order.side
+    price = order.price
+    assert price is not None
+    level = price if side == BUY else PAYOUT - price
+    market.book.remove(order, level)
+    del state.orders[order.id]
+    del position.orders[order.id]
+    left = order.remaining
+    position.cost[side] -= left * level
+    position.resting[side] -= left
+    if order.reduce_only:
+        position.reducing[side] -= left
+        market.reducers -= 1
     position.relock()
-    return market, position
 
 
 def end_order(state: State, order: Order, status: str, reason: str | None, ts: int, out: Events) -> None:

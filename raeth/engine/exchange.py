@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from raeth.engine import accounts, deadman, operating, trading, windows
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
+from raeth.engine.ids import N_BITS, N_MAX
 from raeth.engine.plan import Plan, after_plan, judge
 from raeth.engine.risk import Decline
 from raeth.engine.state import Agent, Position, State
-from raeth.engine.types import GTC, POST_ONLY
 
 Events = list[ev.Event]
 
@@ -34,7 +34,7 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     assert seq == state.seq + 1, "commands are applied in journal order, each once"
     assert ts >= state.ts, "time never goes backwards"
     state.seq = seq
-    state.next_n = 0
+    first_id = state.next_id = seq << N_BITS
     out: Events = []
     if state.timers:
         windows.resurface(state, command, ts, out)
@@ -44,25 +44,18 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     kind = type(command)
     for_agent = _AGENT.get(kind)
     if for_agent is not None:
-        handler, only_cancels, when_frozen = for_agent
-        # The answer `_admit` gives to nearly every command, without the call; whatever is unusual is its to judge.
-        key = state.keys.get(command.key_id)  # type: ignore[attr-defined]
-        if key is not None and key.trades and key.agent.id == command.agent and not key.agent.suspended:  # type: ignore[attr-defined]
-            agent: Agent | None = key.agent
-        else:
-            agent = _admit(state, command, only_cancels, out)
+        agent = _admit(state, command, for_agent, out)
         if agent is not None:
-            if state.frozen and not when_frozen and not _pulls(command):
-                out.append(ev.Refused("EXCHANGE_FROZEN"))
-            else:
-                handler(state, agent, command, ts, out)
+            for_agent[0](state, agent, command, ts, out)
     elif kind is not cmd.Tick and kind is not cmd.Resurface:
         _VENUE[kind](state, command, ts, out)
+    assert state.next_id - first_id <= N_MAX, "one command made more entities than an id can name"
     return out
 
 
-def _admit(state: State, command: Any, only_cancels: bool, out: Events) -> Agent | None:
-    """The agent behind a command: its key may have been revoked, or the agent suspended, since it was let in."""
+def _admit(state: State, command: Any, for_agent: _ForAgent, out: Events) -> Agent | None:
+    """The agent behind a command, unless its key was revoked, or itself suspended, or the venue frozen, since it was
+    let in."""
     key = state.keys.get(command.key_id)
     if key is None:
         out.append(ev.Refused("AUTH_REVOKED"))
@@ -71,13 +64,18 @@ def _admit(state: State, command: Any, only_cancels: bool, out: Events) -> Agent
     if agent.id != command.agent:
         out.append(ev.Refused("FORBIDDEN"))
         return None
+    if key.trades and not agent.suspended and not state.frozen:
+        return agent
+    _, only_cancels, when_frozen = for_agent
     if not (key.cancels if only_cancels else key.trades):
         out.append(ev.Refused("SCOPE_REQUIRED"))
-        return None
-    if agent.suspended and not only_cancels:
+    elif agent.suspended and not only_cancels:
         out.append(ev.Refused("AGENT_SUSPENDED"))
-        return None
-    return agent
+    elif state.frozen and not when_frozen and not _pulls(command):
+        out.append(ev.Refused("EXCHANGE_FROZEN"))
+    else:
+        return agent
+    return None
 
 
 def _pulls(command: cmd.Command) -> bool:
@@ -112,15 +110,15 @@ def preview(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int) -> Preview
     decline, plan = judge(state, market, position, spec, ts)
     if plan is None:
         return Preview(decline, None, position, position.net, position.cash_flow, 0, position.lock)
-    rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    return Preview(None, plan, position, *after_plan(market, position, spec, plan, rests))
+    return Preview(None, plan, position, *after_plan(market, position, spec, plan))
 
 
 _Handler = Callable[[State, Agent, Any, int, Events], None]
 
 # Handler; whether it only takes risk away, which scope `cancel` is enough for and which stays open to a suspended
 # agent; and whether it goes on while the venue is frozen. An amend decides that itself: a pure decrease goes on.
-_AGENT: dict[type[cmd.Command], tuple[_Handler, bool, bool]] = {
+_ForAgent = tuple[_Handler, bool, bool]
+_AGENT: dict[type[cmd.Command], _ForAgent] = {
     cmd.PlaceOrder: (trading.place_order, False, False),
     cmd.PlaceBatch: (trading.place_batch, False, False),
     cmd.PutQuotes: (trading.put_quotes, False, False),

@@ -35,6 +35,7 @@ def _check_market(state: State, market: Market) -> None:
     assert market.open_interest == sum(max(p.net, 0) for p in positions), "open interest"
     bid, ask = market.book.best_bid(), market.book.best_ask()
     assert bid is None or ask is None or bid < ask, "the book is crossed"
+    assert market.book.best == [mask.bit_length() - 1 for mask in market.book.masks], "best levels"
     sums = {agent: [[0, 0], [0, 0], [0, 0]] for agent in market.positions}
     reducers = 0
     for side in (BUY, SELL):

@@ -6,6 +6,8 @@ disagree. Planning changes nothing. `judge` is the whole path of an order from t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from raeth.engine import risk
@@ -19,7 +21,7 @@ from raeth.engine.types import (
     CANCEL_BOTH,
     CANCEL_MAKER,
     FOK,
-    GTC,
+    IOC,
     MARKET,
     PAYOUT,
     PENDING,
@@ -94,19 +96,22 @@ class Overlay:
 
 
 class Plan(msgspec.Struct, gc=False):
-    """The outcome of a walk, and, once collateral was tested, the `lock` of the position after it.
+    """The outcome of a walk: `left` was not filled, and `rests` of that goes into the book (all of it or nothing).
 
     `own` are resting orders of the same account that self-trade prevention cancels; `weight` is the sum of
-    p * (100 - p) * q over the fills, the fee numerator before the rate.
+    p * (100 - p) * q over the fills, the fee numerator before the rate; `lock` is the position's after all this, once
+    collateral was tested.
     """
 
     left: int
+    rests: int = 0
+    lock: int = 0
+    filled: int = 0
     notional: int = 0
     weight: int = 0
-    lock: int = 0
     stopped: bool = False
-    fills: list[tuple[Order, int]] = []
-    own: list[Order] = []
+    fills: Sequence[tuple[Order, int]] = ()
+    own: Sequence[Order] = ()
 
 
 def reducible(net: int, side: int) -> int:
@@ -133,36 +138,36 @@ def reduce_only_excess(
 
 
 def walk(
-    market: Market, account: int, side: int, limit: int, qty: int, stp: str, overlay: Overlay | None = None
+    market: Market, account: int, spec: OrderSpec, limit: int, overlay: Overlay | None = None, qty: int | None = None
 ) -> Plan:
     """Walk the other side of the book up to level `limit` of the taker's own side; changes nothing.
 
-    `limit` of PAYOUT crosses everything (a MARKET order).
+    `limit` of PAYOUT crosses everything (a MARKET order). With a `qty`, as if the order were for that many.
     """
-    plan = Plan(qty)
+    left = wanted = spec.qty if qty is None else qty
     book = market.book
-    other = 1 - side
+    other = 1 - spec.side
+    level = book.best[other]
     mask = book.masks[other]
-    if limit + mask.bit_length() <= PAYOUT:
-        return plan
-    if overlay is None and market.reducers:
+    if overlay is None and market.reducers and limit + level >= PAYOUT:
         overlay = Overlay()
-    levels = book.levels[other]
-    left = qty
-    while mask and left:
-        level = mask.bit_length() - 1
+    stopped = False
+    worth = weight = 0
+    fills: list[tuple[Order, int]] = []
+    own: list[Order] = []
+    while True:
         if limit + level < PAYOUT:
             break
-        for maker in levels[level].values():
+        for maker in book.levels[other][level].values():
             if maker.account == account:
                 if overlay is not None and not overlay.left(maker):
                     continue
-                if stp == CANCEL_MAKER:
-                    plan.own.append(maker)
+                if spec.stp == CANCEL_MAKER:
+                    own.append(maker)
                     continue
-                if stp == CANCEL_BOTH:
-                    plan.own.append(maker)
-                plan.stopped = True
+                if spec.stp == CANCEL_BOTH:
+                    own.append(maker)
+                stopped = True
                 break
             take = maker.remaining
             if overlay is not None:
@@ -173,20 +178,21 @@ def walk(
                 take = left
             if overlay is not None:
                 overlay.take(market, maker, take)
-            plan.fills.append((maker, take))
-            plan.notional += level * take
-            plan.weight += level * (PAYOUT - level) * take
+            fills.append((maker, take))
+            worth += level * take
+            weight += level * (PAYOUT - level) * take
             left -= take
             if not left:
                 break
-        if plan.stopped:
+        if stopped or not left:
             break
         mask ^= 1 << level
-    plan.left = left
-    if other == SELL:
-        # Levels of the sell side are what NO costs; the taker pays the complement.
-        plan.notional = PAYOUT * (qty - left) - plan.notional
-    return plan
+        level = mask.bit_length() - 1
+    # Levels of the sell side are what NO costs; the taker pays the complement.
+    filled = wanted - left
+    notional = PAYOUT * filled - worth if other == SELL else worth
+    rests = left if not stopped and spec.tif != IOC and spec.tif != FOK else 0
+    return Plan(left, rests, 0, filled, notional, weight, stopped, fills, own)
 
 
 def limit_level(market: Market, spec: OrderSpec) -> int:
@@ -195,42 +201,39 @@ def limit_level(market: Market, spec: OrderSpec) -> int:
         return spec.price if spec.side == BUY else PAYOUT - spec.price
     if spec.slippage_cap is None:
         return PAYOUT
-    best = market.book.masks[1 - spec.side].bit_length() - 1
-    return min(PAYOUT, PAYOUT - best + spec.slippage_cap)
+    return min(PAYOUT, PAYOUT - market.book.best[1 - spec.side] + spec.slippage_cap)
 
 
 def after_plan(
-    market: Market, position: Position, spec: OrderSpec, plan: Plan, rests: int, replacing: Order | None = None
+    market: Market, position: Position, spec: OrderSpec, plan: Plan, replacing: Order | None = None
 ) -> tuple[int, int, int, int]:
-    """The position after `plan` with `rests` contracts of it left in the book: `(net, cash flow, fee, lock)`, in
-    contracts and cents. Changes nothing."""
+    """The position after `plan`: `(net, cash flow, fee, lock)`, in contracts and cents. Changes nothing."""
     side = spec.side
     price = spec.price
     buys, sells = position.cost
     net, flow, fee = position.net, position.cash_flow, 0
-    if rests:
+    if plan.rests:
         assert price is not None
         if side == BUY:
-            buys += rests * price
+            buys += plan.rests * price
         else:
-            sells += rests * (PAYOUT - price)
+            sells += plan.rests * (PAYOUT - price)
     if plan.fills:
         before = replacing.taker_num if replacing is not None else 0
         fee = taker_fee_cents(before + plan.weight * market.settings.taker_rate_bps) - taker_fee_cents(before)
-        filled = spec.qty - plan.left
         if side == BUY:
-            net += filled
+            net += plan.filled
             flow -= plan.notional + fee
         else:
-            net -= filled
+            net -= plan.filled
             flow += plan.notional - fee
-    if plan.fills and position.reducing[side]:
-        for order, cut in reduce_only_excess(position, side, net, replacing):
-            assert order.price is not None
-            if side == BUY:
-                buys -= cut * order.price
-            else:
-                sells -= cut * (PAYOUT - order.price)
+        if position.reducing[side]:
+            for order, cut in reduce_only_excess(position, side, net, replacing):
+                assert order.price is not None
+                if side == BUY:
+                    buys -= cut * order.price
+                else:
+                    sells -= cut * (PAYOUT - order.price)
     if plan.own or replacing is not None:
         for order in _gone(position, plan, replacing):
             assert order.price is not None
@@ -245,6 +248,65 @@ def _gone(position: Position, plan: Plan, replacing: Order | None) -> list[Order
     """The agent's own resting orders that will not rest any more."""
     gone = [maker for maker in plan.own if maker.agent == position.agent.id]
     return gone if replacing is None else [*gone, replacing]
+
+
+def objection(
+    state: State, market: Market, position: Position, spec: OrderSpec, level: int, ts: int, net: int, resting: int
+) -> Decline | None:
+    """The declines that need no plan, in the contract's order: the risk chain, the market's status, the order's form.
+
+    `level` is how far the order may go on its own side; `net` the position and `resting` what rests on that side, as an
+    amend and earlier legs leave them. Every order passes here, so a link is only asked where it could decline.
+    """
+    rules = market.settings
+    side = spec.side
+    price = spec.price
+    qty = spec.qty
+    off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
+    if qty >= 1 and not off_grid:
+        # The mark is never below the best of the order's own side: at that level or behind it no price is too far.
+        best = market.book.best
+        if not spec.confirm_fat_finger and (
+            level > best[side]
+            or best[1 - side] < 0
+            or price is None
+            or qty > rules.max_order_qty
+            or qty * price > rules.max_order_notional_cents
+        ):
+            decline = risk.fat_finger(market, spec)
+            if decline is not None:
+                return decline
+        if (net if net >= 0 else -net) + resting + qty > rules.position_cap:
+            decline = risk.position_cap(market, spec, net, resting)
+            if decline is not None:
+                return decline
+    if spec.type == MARKET:
+        decline = risk.reference_price(state, market, spec, ts)
+        if decline is not None:
+            return decline
+    if position.cooldown_until[side] and position.cooldown_until[side] > ts:
+        return risk.cooldown(position, side, ts)
+    if market.status != MARKET_IS_OPEN:
+        if market.status == PENDING:
+            return "MARKET_NOT_OPEN", {"retry_after_ms": market.open_at - ts}
+        return "MARKET_CLOSED", {}
+    if market.halted:
+        return "MARKET_HALTED", {}
+    if qty < 1:
+        return "INVALID_QTY", {"min_qty": 1, "max_qty": rules.max_order_qty}
+    if off_grid:
+        return "PRICE_OUT_OF_RANGE", {"price_min": PRICE_MIN, "price_max": PRICE_MAX}
+    if not spec.leverage_ok:
+        return "INVALID_LEVERAGE", {"max_leverage": 1}
+    if not spec.margin_mode_ok:
+        return "INVALID_MARGIN_MODE", {}
+    if spec.timestamp_ms is not None and spec.recv_window_ms is not None:
+        late = ts - spec.timestamp_ms
+        if abs(late) > spec.recv_window_ms:
+            return "STALE_REQUEST", {"late_by_ms": late, "recv_window_ms": spec.recv_window_ms}
+    if spec.expires_at is not None and spec.expires_at <= ts:
+        return "ORDER_EXPIRED", {"late_by_ms": ts - spec.expires_at}
+    return None
 
 
 def judge(
@@ -270,99 +332,81 @@ def judge(
         if replacing.reduce_only:
             reducing -= replacing.remaining
     if overlay is not None:
-        net += overlay.moved.get((market.id, position.agent.id), 0)
-        for gone in overlay.gone.values():
-            if gone.agent == position.agent.id and gone.market == market.id and gone.side == side:
-                resting -= gone.remaining
-                if gone.reduce_only:
-                    reducing -= gone.remaining
-        for order_id, cut in overlay.cut.items():
-            mine = position.orders.get(order_id)
-            if mine is not None and mine.side == side:
-                resting -= cut
-                reducing -= cut
-    decline = risk.chain(state, market, position, spec, ts, net, resting)
-    if decline is None:
-        decline = _form(market, spec, ts)
+        moved, gone, reducers_gone = _moved(market, position, side, overlay)
+        net += moved
+        resting -= gone
+        reducing -= reducers_gone
+    qty = spec.qty
+    price = spec.price
+    limit = limit_level(market, spec) if price is None else price if side == BUY else PAYOUT - price
+    decline = objection(state, market, position, spec, limit, ts, net, resting)
     if decline is not None:
         return decline, None
     if spec.reduce_only:
         room = max(0, reducible(net, side) - reducing)
-        if spec.qty > room:
+        if qty > room:
             return ("REDUCE_ONLY_VIOLATION", {"max_qty": room}), None
-    return _match(market, position, spec, replacing, overlay)
 
-
-def _form(market: Market, spec: OrderSpec, ts: int) -> Decline | None:
-    """The engine's declines that need no book: the market's status and the order's own fields."""
-    if market.status != MARKET_IS_OPEN:
-        if market.status == PENDING:
-            return "MARKET_NOT_OPEN", {"retry_after_ms": market.open_at - ts}
-        return "MARKET_CLOSED", {}
-    if market.halted:
-        return "MARKET_HALTED", {}
-    if spec.qty < 1:
-        return "INVALID_QTY", {"min_qty": 1, "max_qty": market.settings.max_order_qty}
-    price = spec.price
-    if price is not None and not PRICE_MIN <= price <= PRICE_MAX:
-        return "PRICE_OUT_OF_RANGE", {"price_min": PRICE_MIN, "price_max": PRICE_MAX}
-    if not spec.leverage_ok:
-        return "INVALID_LEVERAGE", {"max_leverage": 1}
-    if not spec.margin_mode_ok:
-        return "INVALID_MARGIN_MODE", {}
-    if spec.timestamp_ms is not None and spec.recv_window_ms is not None:
-        late = ts - spec.timestamp_ms
-        if abs(late) > spec.recv_window_ms:
-            return "STALE_REQUEST", {"late_by_ms": late, "recv_window_ms": spec.recv_window_ms}
-    if spec.expires_at is not None and spec.expires_at <= ts:
-        return "ORDER_EXPIRED", {"late_by_ms": ts - spec.expires_at}
-    return None
-
-
-def _match(
-    market: Market, position: Position, spec: OrderSpec, replacing: Order | None, overlay: Overlay | None
-) -> tuple[Decline | None, Plan | None]:
-    """The declines that need the book, then collateral and the cap on open orders."""
     tif = spec.tif
-    limit = limit_level(market, spec)
-    best = market.book.masks[1 - spec.side].bit_length() - 1
-    if tif == POST_ONLY:
-        if best >= 0 and limit + best >= PAYOUT:
-            return _would_cross(spec, best), None
-        plan = Plan(spec.qty)
-    elif limit + best < PAYOUT and tif == GTC:
-        plan = Plan(spec.qty)
+    touch = market.book.best[1 - side]
+    if limit + touch < PAYOUT:
+        plan = Plan(qty, qty if tif != IOC and tif != FOK else 0)
+    elif tif == POST_ONLY:
+        return _would_cross(spec, touch), None
     else:
-        plan = walk(market, position.agent.account.id, spec.side, limit, spec.qty, spec.stp, overlay)
-        if plan.left and (tif == FOK or spec.type == MARKET):
-            decline = _unfilled(spec, plan)
-            if decline is not None:
-                return decline, None
+        plan = walk(market, position.agent.account.id, spec, limit, overlay)
+    if not plan.rests and plan.left and (tif == FOK or price is None):
+        decline = _unfilled(spec, plan)
+        if decline is not None:
+            return decline, None
     if overlay is not None:
         return None, plan
-    rests = plan.left if (tif in (GTC, POST_ONLY) and not plan.stopped) else 0
+
     if plan.fills or plan.own or replacing is not None:
-        lock = after_plan(market, position, spec, plan, rests, replacing)[3]
+        lock = after_plan(market, position, spec, plan, replacing)[3]
     else:
-        # Nothing happens but that the remainder rests: a level is what one contract of it locks.
-        buys, sells = position.cost
-        if spec.side == BUY:
-            buys += rests * limit
-        else:
-            sells += rests * limit
-        lock = lock_cents(position.net, position.cash_flow, buys, sells)
+        # What rests makes one outcome worse, by its level a contract, and leaves the other as it is.
+        lock = position.cost[side] + plan.rests * limit - position.cash_flow
+        if side == SELL:
+            lock -= PAYOUT * position.net
+        if lock < position.lock:
+            lock = position.lock
     agent = position.agent
     if agent.cash - agent.locked + position.lock < lock:
         return _too_dear(market, position, spec, replacing, lock), None
     plan.lock = lock
-    if rests and replacing is None and len(position.orders) >= market.settings.open_orders_per_market:
-        ended = len(_gone(position, plan, None))
-        if plan.fills and position.reducing[spec.side]:
-            net = position.net + (spec.qty - plan.left if spec.side == BUY else plan.left - spec.qty)
-            ended += sum(cut == o.remaining for o, cut in reduce_only_excess(position, spec.side, net))
-        if len(position.orders) - ended >= market.settings.open_orders_per_market:
-            return ("OPEN_ORDERS_CAP", {"open_orders_cap": market.settings.open_orders_per_market}), None
+    if plan.rests and replacing is None and len(position.orders) >= market.settings.open_orders_per_market:
+        decline = _too_many(market, position, spec, plan)
+        if decline is not None:
+            return decline, None
     return None, plan
+
+
+def _moved(market: Market, position: Position, side: int, overlay: Overlay) -> tuple[int, int, int]:
+    """What earlier legs did to a position: how far it moved, and how much less of it rests on `side`, of that how much
+    reduce-only."""
+    gone = reducers_gone = 0
+    for order in overlay.gone.values():
+        if order.agent == position.agent.id and order.market == market.id and order.side == side:
+            gone += order.remaining
+            if order.reduce_only:
+                reducers_gone += order.remaining
+    for order_id, cut in overlay.cut.items():
+        mine = position.orders.get(order_id)
+        if mine is not None and mine.side == side:
+            gone += cut
+            reducers_gone += cut
+    return overlay.moved.get((market.id, position.agent.id), 0), gone, reducers_gone
+
+
+def _too_many(market: Market, position: Position, spec: OrderSpec, plan: Plan) -> Decline | None:
+    """OPEN_ORDERS_CAP, unless the order itself ends as many as it takes."""
+    cap = market.settings.open_orders_per_market
+    ended = len(_gone(position, plan, None))
+    if plan.fills and position.reducing[spec.side]:
+        net = position.net + (plan.filled if spec.side == BUY else -plan.filled)
+        ended += sum(cut == o.remaining for o, cut in reduce_only_excess(position, spec.side, net))
+    return ("OPEN_ORDERS_CAP", {"open_orders_cap": cap}) if len(position.orders) - ended >= cap else None
 
 
 def _would_cross(spec: OrderSpec, best: int) -> Decline:
@@ -397,8 +441,6 @@ def _too_dear(market: Market, position: Position, spec: OrderSpec, replacing: Or
 
 def affordable(market: Market, position: Position, spec: OrderSpec, qty: int, replacing: Order | None) -> bool:
     """Whether the same order for `qty` contracts would pass the margin test. Changes nothing."""
-    smaller = OrderSpec(spec.market, spec.side, spec.type, spec.tif, spec.price, qty)
-    plan = walk(market, position.agent.account.id, spec.side, limit_level(market, spec), qty, spec.stp)
-    rests = plan.left if (spec.tif in (GTC, POST_ONLY) and not plan.stopped) else 0
-    *_, lock = after_plan(market, position, smaller, plan, rests, replacing)
+    plan = walk(market, position.agent.account.id, spec, limit_level(market, spec), qty=qty)
+    *_, lock = after_plan(market, position, spec, plan, replacing)
     return position.agent.free + position.lock >= lock

@@ -22,14 +22,13 @@ def fat_finger(market: Market, spec: OrderSpec) -> Decline | None:
     """Link 1: too many contracts, too much notional, or a price far beyond the mark."""
     rules = market.settings
     price = spec.price
-    if spec.qty > rules.max_order_qty or (price is not None and spec.qty * price > rules.max_order_notional_cents):
-        largest = rules.max_order_qty
-        if price is not None:
-            largest = min(largest, rules.max_order_notional_cents // price)
-        return "FAT_FINGER", {"max_qty": largest}
+    qty = spec.qty
     if price is None:
-        return None
-    mark = market.mark()
+        return None if qty <= rules.max_order_qty else ("FAT_FINGER", {"max_qty": rules.max_order_qty})
+    if qty > rules.max_order_qty or qty * price > rules.max_order_notional_cents:
+        return "FAT_FINGER", {"max_qty": min(rules.max_order_qty, rules.max_order_notional_cents // price)}
+    bid, ask = market.book.best
+    mark = (bid + PAYOUT - ask) // 2 if bid >= 0 and ask >= 0 else market.last_price
     if mark is None:
         return None
     # A SELL is judged as the purchase of NO that it is: both the price and the mark by their complements.
@@ -69,28 +68,6 @@ def cooldown(position: Position, side: int, ts: int) -> Decline | None:
     if ts >= until:
         return None
     return "AGENT_SIDE_COOLDOWN", {"cooldown_ends_at": until, "retry_after_ms": until - ts}
-
-
-def chain(
-    state: State, market: Market, position: Position, spec: OrderSpec, ts: int, net: int, resting: int
-) -> Decline | None:
-    """All four links in their order: the first decline, or None."""
-    price = spec.price
-    if spec.qty >= 1 and (price is None or PRICE_MIN <= price <= PRICE_MAX):
-        if not spec.confirm_fat_finger:
-            decline = fat_finger(market, spec)
-            if decline is not None:
-                return decline
-        decline = position_cap(market, spec, net, resting)
-        if decline is not None:
-            return decline
-    if spec.type == MARKET:
-        decline = reference_price(state, market, spec, ts)
-        if decline is not None:
-            return decline
-    if position.cooldown_until[spec.side] > ts:
-        return cooldown(position, spec.side, ts)
-    return None
 
 
 def note_decline(market: Market, position: Position, side: int, code: str, ts: int) -> None:

@@ -6,7 +6,7 @@ Nobody but `exchange.apply` may change it. Readers outside see it only between c
 from __future__ import annotations
 
 from raeth.engine.book import Book
-from raeth.engine.types import CANCEL, OPEN, PENDING, TRADE, KeySpec, Order, PrintFact, Settings
+from raeth.engine.types import CANCEL, OPEN, PAYOUT, PENDING, TRADE, KeySpec, Order, PrintFact, Settings
 
 
 class Position:
@@ -43,11 +43,11 @@ class Position:
 
     def relock(self) -> None:
         """Bring the lock, and the agent's sum of locks, up to date after any change here."""
-        flow = self.cash_flow
-        lock = self.cost[0] - flow
-        other = self.cost[1] - flow - 100 * self.net
-        if other > lock:
-            lock = other
+        lock, if_yes = self.cost
+        if_yes -= PAYOUT * self.net
+        if if_yes > lock:
+            lock = if_yes
+        lock -= self.cash_flow
         if lock < 0:
             lock = 0
         self.agent.locked += lock - self.lock
@@ -165,9 +165,9 @@ class Market:
 
     def mark(self) -> int | None:
         """Floor of the mid of the touch, else the last trade in this market, else None (contract, section 5)."""
-        buys, sells = self.book.masks
-        if buys and sells:
-            return (buys.bit_length() + 100 - sells.bit_length()) // 2
+        bid, ask = self.book.best
+        if bid >= 0 and ask >= 0:
+            return (bid + PAYOUT - ask) // 2
         return self.last_price
 
     @property
@@ -194,7 +194,7 @@ class State:
         "markets",
         "names",
         "next_due",
-        "next_n",
+        "next_id",
         "orders",
         "pending",
         "reference_price",
@@ -214,7 +214,7 @@ class State:
         self.born = 0
         self.engine_version = 0
         self.settings: Settings | None = None
-        self.next_n = 0
+        self.next_id = 0
         self.next_due = 0
         self.frozen = False
         self.frozen_reason: str | None = None

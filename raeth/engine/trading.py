@@ -55,7 +55,28 @@ def make_order(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, quote_i
 
 def place(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, out: Events, quote_id: str | None = None) -> Order:
     """Judge one order and carry it out or decline it; the result is the `OrderPlaced` at the end of `out`."""
-    order = make_order(state, agent, spec, ts, quote_id)
+    order_id = state.next_id
+    state.next_id = order_id + 1
+    order = Order(
+        order_id,
+        agent.id,
+        agent.account.id,
+        spec.market,
+        spec.side,
+        spec.type,
+        spec.tif,
+        spec.price,
+        spec.qty,
+        spec.qty,
+        spec.reduce_only,
+        spec.stp,
+        spec.client_order_id,
+        quote_id,
+        spec.expires_at,
+        ts,
+        ts,
+        state.seq,
+    )
     market = state.markets.get(spec.market)
     if market is None:
         # An id that is not 0 was vouched for by the tables: the market existed and has ended.
