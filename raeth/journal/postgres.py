@@ -26,6 +26,7 @@ class PostgresJournal:
     """`Journal` in the database at `url` (`postgresql://…`), which may be empty. All calls come from one event loop."""
 
     backend = "postgresql"
+    tight = False
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -50,6 +50,11 @@ class SqliteJournal:
             raise
         return head
 
+    @property
+    def tight(self) -> bool:
+        """See `Journal.tight`. As of the last transaction."""
+        return self._writer is not None and self._writer.tight
+
     async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
         """See `Journal.begin`. `now_ms` is None: the machine's clock is the database's."""
         worker, writer = self._write_side()

@@ -7,6 +7,7 @@ commit with the rows; whoever creates the file, the journal is the first to do s
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 from hashlib import sha256
 from pathlib import Path
@@ -141,6 +142,20 @@ def unreadable(error: Exception, seq: int = 0) -> JournalDamaged | JournalUnavai
     """As `translate`, for reading what the journal itself wrote: nothing wrong was asked, so the bytes are wrong."""
     known = translate(error, seq)
     return JournalDamaged(seq, known.why) if isinstance(known, JournalRefused) else known
+
+
+def room_bytes(path: Path) -> int:
+    """By how much the journal's files may still grow: what the file system has free, and what the process may write."""
+    try:
+        disk = os.statvfs(path)
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        free = disk.f_bavail * disk.f_frsize
+        if limit == resource.RLIM_INFINITY:
+            return free
+        longest = max(path.stat().st_size, path.with_name(path.name + "-wal").stat().st_size)
+        return min(free, limit - longest)
+    except OSError:
+        return 0
 
 
 def snapshot_checksum(snapshot: Snapshot) -> bytes:

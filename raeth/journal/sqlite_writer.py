@@ -26,7 +26,7 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import chain_hash
-from raeth.journal.sqlite_file import lock, open_writer, snapshot_checksum, translate, unreadable
+from raeth.journal.sqlite_file import lock, open_writer, room_bytes, snapshot_checksum, translate, unreadable
 from raeth.journal.sqlite_log import cut_log, open_index
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
@@ -41,6 +41,9 @@ _ADD_SNAPSHOT = "INSERT OR REPLACE INTO snapshots (seq, hash, engine_version, bl
 _FORGET_SNAPSHOTS = "DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)"
 _MOVE_HEAD = "UPDATE journal_meta SET head_seq = ?, transactions = transactions + 1, projected_seq = ?"
 
+ROOM_BYTES = 64 << 20
+"""With less than this the journal is short of room: some minutes at full load, and more than the log ever grows by."""
+
 
 class SqliteWriter:
     """One connection that appends. Not safe for more than one thread at a time."""
@@ -54,6 +57,7 @@ class SqliteWriter:
         self._doubtful = False
         self._fences = 0
         self._index: int | None = None
+        self.tight = False
 
     def open(self) -> Head:
         """The head, after checking that nothing is missing at the end."""
@@ -95,6 +99,7 @@ class SqliteWriter:
                 raise JournalRefused(f"the mark of the tables cannot go from {self._projected} to {mark}")
             self._db.execute(_MOVE_HEAD, (head_seq, mark))
         self._make_durable(last)
+        self.tight = room_bytes(self._path) < ROOM_BYTES
 
     def execute(self, writes: Sequence[Write]) -> None:
         """See `Journal.execute`."""

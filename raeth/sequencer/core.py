@@ -166,10 +166,12 @@ class Sequencer(Writer):
     async def tabled(self) -> None:
         """Return once the derived tables hold all that was durable when this was called.
 
-        While the journal cannot be written they cannot be brought forward: then at once, and they may lack the last
-        moment before the failure, at most `INTERVAL_S` of it."""
+        Raises SERVICE_DEGRADED when they lack something and cannot be written. A journal that is short of room puts
+        nothing off, so that a full disk finds them complete; another failure may catch the last `INTERVAL_S`."""
         seq = self._head.seq
-        while self._following.mark < seq and self._running and self.health.mode in ("ok", "backpressured"):
+        while self._following.mark < seq and self._running:
+            if self.health.mode in ("retrying", "stopped"):
+                raise RaethError(Code.SERVICE_DEGRADED)
             await self._following.asked_for(self._wake)
 
     async def catch_up(self) -> None:

@@ -183,7 +183,7 @@ class Writer:
         wanted = [(key.owner, key.key) for item in batch for key in item.request.keys]
         started = time.perf_counter()
         following = self._following
-        carries = following.due(asyncio.get_running_loop().time())
+        carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
         mark: int | None = None
         try:
             begun = await self._begin(wanted)

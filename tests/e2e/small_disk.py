@@ -38,6 +38,9 @@ class Disk(Protocol):
     def free(self, venue: VenueProcess) -> None: ...
 
 
+NEARLY_BYTES = 8 << 20
+
+
 class SmallFileSystem:
     """A file system of `DISK_BYTES` in memory, which a file of the test's fills up to the last byte."""
 
@@ -68,8 +71,12 @@ class FileLimit:
         self.data_dir = host.data_dir
 
     def fill(self, venue: VenueProcess) -> None:
-        size = self.host.database.with_name(self.host.database.name + "-wal").stat().st_size
-        self._limit(venue, size)
+        """As a disk does: first there is little room, then none."""
+        log = self.host.database.with_name(self.host.database.name + "-wal")
+        self._limit(venue, log.stat().st_size + NEARLY_BYTES)
+        noticed = venue.get("/health")["seq"] + 2
+        until("two transactions", lambda: venue.get("/health")["seq"] >= noticed)
+        self._limit(venue, log.stat().st_size)
 
     def free(self, venue: VenueProcess) -> None:
         self._limit(venue, resource.RLIM_INFINITY)

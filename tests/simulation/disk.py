@@ -196,6 +196,7 @@ class SimJournal:
     """`Journal` on a `Disk`, for one process."""
 
     backend = "simulated"
+    tight = False
 
     def __init__(self, disk: Disk, weather: Weather | None = None) -> None:
         self.disk = disk
