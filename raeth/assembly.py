@@ -170,6 +170,8 @@ async def assemble(settings: Settings, *, adopt: bool = False, worker: int | Non
         reference=feeder,
         pepper=pepper,
         admin_token=token,
+        node=name,
+        roles=lambda: roles.held,
     )
     return Node(name, venue, sequencer, feeder, roles, store, token_path)
 

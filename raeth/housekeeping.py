@@ -21,9 +21,9 @@ from raeth.engine.types import READ, TRADE, KeySpec
 from raeth.errors import Code, RaethError
 from raeth.liquidity.house import House, pull
 from raeth.liquidity.settings import HOUSE
-from raeth.nodes.locks import LocksUnavailable
+from raeth.nodes.locks import Lease, LocksUnavailable
 from raeth.nodes.roles import HOUSE as ROLE
-from raeth.nodes.roles import Lease, Roles
+from raeth.nodes.roles import Roles
 
 log = structlog.get_logger("raeth.house")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import Any, Final, ParamSpec, TypeVar
@@ -58,6 +58,8 @@ class Venue:
         pepper: bytes,
         admin_token: str | bytes,
         started_real_ms: int | None = None,
+        node: str = "node",
+        roles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.settings = settings
         self.sequencer = sequencer
@@ -67,6 +69,10 @@ class Venue:
         self.pepper = pepper
         self.names = Names(sequencer.state.born)
         self.started_real_ms = started_real_ms if started_real_ms is not None else real_now_ms()
+        self.node = node
+        """What this process is called among the venue's."""
+        self.roles = roles
+        """What it does now that only one of them does."""
         self.version = metadata.version("raeth")
         self.logs_access = logging.getLogger("raeth.api").isEnabledFor(logging.DEBUG)
         self.budgets = Budgets(settings, sequencer.state.born)

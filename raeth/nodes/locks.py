@@ -79,8 +79,7 @@ class Locks(Protocol):
 @contextlib.asynccontextmanager
 async def holding(locks: Locks, name: str) -> AsyncIterator[Lease]:
     """Wait for a lock and hold it. Raises LocksUnavailable where it cannot even be asked for."""
-    while (lease := await locks.try_acquire(name)) is None:
-        await asyncio.sleep(FILE_POLL_S)
+    lease = await locks.try_acquire(name) or await locks.acquire(name)
     try:
         yield lease
     finally:

@@ -48,6 +48,11 @@ async def health(call: Call) -> Any:
         },
         "frozen": state.frozen,
         "seq": venue.sequencer.durable_seq,
+        "node": {
+            "name": venue.node,
+            "roles": list(venue.roles()),
+            "clock_ahead_ms": venue.sequencer.health.clock_ahead_ms,
+        },
     }
 
 
@@ -79,6 +84,7 @@ async def status(call: Call) -> Answer:
     rows = [
         ("venue time", facts["now"]),
         ("version", facts["version"]),
+        ("node", ", ".join([facts["node"]["name"], *facts["node"]["roles"]])),
         ("up for", f"{(real_now_ms() - call.venue.started_real_ms) // 1000} s"),
         ("journal", f"{facts['persistence']['backend']}, {facts['persistence']['mode']}, seq {facts['seq']}"),
         ("trading", "frozen" if facts["frozen"] else "open"),

@@ -19,6 +19,18 @@ class HealthReferenceView(Answer):
     synthetic: bool
 
 
+class NodeView(Answer):
+    """The process that answers: a venue may have many, and they are all equal."""
+
+    name: str
+    roles: list[str] = Field(
+        description="What it does now that only one of them does: `series` brings the reference, `house` quotes."
+    )
+    clock_ahead_ms: int = Field(
+        description="By how much the clock of a shared database is ahead of this machine's; 0 where there is none."
+    )
+
+
 class HealthView(Answer):
     """Degraded answers 200 as well: whether orders are taken is `GET /ready`."""
 
@@ -29,7 +41,8 @@ class HealthView(Answer):
     persistence: PersistenceView
     reference: HealthReferenceView
     frozen: bool
-    seq: Seq
+    seq: Seq = Field(description="The last command that this node knows to be durable.")
+    node: NodeView
 
 
 class ReadyView(Answer):
