@@ -2,24 +2,27 @@
 
 Everything runs on the loopback address and ends by itself in less than three minutes. `--only NAME` measures one row,
 or several; `--memory` adds a million orders over HTTP, which takes some minutes more; rows that were not measured stay
-in the README as they were. Two tables of their own: `--scale`, several processes on one database, and `--crowd`, agents
-at their full write budget, a minute for each size of the crowd.
+in the README as they were. Tables of their own: `--scale`, several processes on one database; `--crowd`, agents at
+their full write budget, a minute for each size of the crowd; `--paper`, which measures nothing: what many nodes could
+do by the README's figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import crowd, engine, entry, journals, memory, restart, scale, streams
+from benchmarks import crowd, engine, entry, journals, memory, paper, restart, scale, streams
 from benchmarks.servers import Stage
-from benchmarks.table import TITLES, Line, between, put, render
+from benchmarks.table import README, SPEED, TITLES, Line, between, put, render
 
 BENCH = "<!-- bench: begin -->", "<!-- bench: end -->"
 CROWD = "<!-- crowd: begin -->", "<!-- crowd: end -->"
 SCALE = "<!-- scale: begin -->", "<!-- scale: end -->"
+PAPER = "<!-- paper: begin -->", "<!-- paper: end -->"
 
 Part = Callable[[Stage, set[str], bool], list[Line]]
 """Measures the rows that are wanted; quickly, if only to see that it works."""
@@ -29,7 +32,7 @@ PARTS: tuple[tuple[set[str], Part], ...] = (
     (ENGINE, lambda _, wanted, quick: engine.measure(wanted, 2 if quick else 7)),
     (
         {"sqlite-1", "sqlite-100", "postgres-1", "postgres-100"},
-        lambda _, wanted, quick: journals.measure(wanted, 2 if quick else 7, 0.3),
+        lambda _, wanted, quick: journals.measure(wanted, 2 if quick else 5, 0.3),
     ),
     (
         {"bare", "orders", "orders-ratio", "half", "sockets", "sockets-ratio", "naive"},
@@ -37,7 +40,7 @@ PARTS: tuple[tuple[set[str], Part], ...] = (
     ),
     (
         {"book", "context", "account"},
-        lambda stage, _, quick: entry.measure_reads(stage, *((1, 0.5) if quick else (5, 0.7))),
+        lambda stage, _, quick: entry.measure_reads(stage, *((1, 0.5) if quick else (4, 0.7))),
     ),
     ({"told", "told-cost"}, lambda stage, _, quick: streams.measure(stage, *((1, 2.0) if quick else (3, 3.0)))),
     ({"memory"}, lambda stage, *_: memory.measure(stage)),
@@ -55,9 +58,16 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="also a million orders over HTTP, with memory")
     parser.add_argument("--scale", action="store_true", help="only: several processes on one database")
     parser.add_argument("--crowd", action="store_true", help="only: hundreds of agents at their full write budget")
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument(
+        "--paper", action="store_true", help="only: what many nodes could do, from the README's figures"
+    )
+    parser.add_argument("--write", action="store_true", help="put the table into the README (--paper: docs/speed.md)")
     asked = parser.parse_args()
-    if asked.crowd or asked.scale:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order, so that the servers end too
+    page = SPEED if asked.paper else README
+    if asked.paper:
+        marks, table = PAPER, paper.tell()
+    elif asked.crowd or asked.scale:
         marks, tell = (CROWD, crowd.tell) if asked.crowd else (SCALE, scale.tell)
         table = tell(asked.quick)
     else:
@@ -68,7 +78,7 @@ def main() -> None:
         table = render(lines, between(*marks) if asked.write else "")
     print(table)
     if asked.write:
-        put(table, *marks)
+        put(table, *marks, page)
 
 
 def run(wanted: set[str], quick: bool) -> list[Line]:

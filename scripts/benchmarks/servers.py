@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -21,6 +22,7 @@ import httpx2
 
 CONNECTIONS = 64
 WINDOW_S = 30
+READY_S = 90.0
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 ALL_CORES = os.sched_getaffinity(0)
@@ -60,14 +62,18 @@ def process(
     os.sched_setaffinity(started.pid, cores or split_cores()[0])
     assert started.stdout is not None
     said = []
+    hung = threading.Timer(READY_S, started.kill)
+    hung.start()
     try:
         for line in started.stdout:
             said.append(line)
             if found := re.search(ready, line):
+                hung.cancel()
                 yield int(found.group(1)), started.pid
                 return
         raise RuntimeError(f"{' '.join(command)} ended before it was ready:\n{''.join(said[-20:])}")
     finally:
+        hung.cancel()
         started.terminate()
         started.communicate(timeout=15)
 

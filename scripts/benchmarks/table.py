@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from benchmarks.peers import PEERS
 from benchmarks.servers import ROOT
 
 README = ROOT / "README.md"
+SPEED = ROOT / "docs" / "speed.md"
 HEAD = ["| what | result | spread and notes |", "| --- | --- | --- |"]
 
 TITLES = {
@@ -86,8 +88,8 @@ def between(begin: str, end: str) -> str:
     return README.read_text().split(begin, 1)[1].split(end, 1)[0].strip("\n")
 
 
-def put(table: str, begin: str, end: str) -> None:
-    """Replace what the README has between two marks."""
-    text = README.read_text()
+def put(table: str, begin: str, end: str, page: Path = README) -> None:
+    """Replace what a page has between two marks."""
+    text = page.read_text()
     head, rest = text.split(begin, 1)
-    README.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}")
+    page.write_text(f"{head}{begin}\n{table}\n{end}{rest.split(end, 1)[1]}")
