@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from raeth.commands.bot import bot
+from raeth.commands.journal import journal
 from raeth.commands.watch import watch
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ admin = typer.Typer(help="Operate a running venue: the admin token comes from RA
 reference = typer.Typer(help="The Bitcoin reference price.")
 app.add_typer(admin, name="admin", no_args_is_help=True)
 app.add_typer(reference, name="reference", no_args_is_help=True)
+app.add_typer(journal, name="journal", no_args_is_help=True)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from raeth.config import DATABASE
 from raeth.journal import sqlite_file
 from raeth.journal.base import EMPTY_HEAD, Head, Journal, Row
 from raeth.journal.chain import head_of, next_row
@@ -42,7 +43,7 @@ class SqliteStore:
     backend = "sqlite"
 
     def __init__(self, folder: Path) -> None:
-        self.place = str(folder / "data" / "journal.db")
+        self.place = str(folder / "data" / DATABASE)
 
     def journal(self) -> Journal:
         return SqliteJournal(self.place)

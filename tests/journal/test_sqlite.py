@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from raeth.config import DATABASE
 from raeth.journal.base import EMPTY_HEAD, JournalDamaged, JournalUnavailable
 from raeth.journal.sqlite import SqliteJournal
 
@@ -27,7 +28,7 @@ async def test_the_files_are_private(path: Path, journal: SqliteJournal, append:
     await append(journal, 1)
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    assert files == {"journal.db": 0o600, "journal.db-wal": 0o600, "journal.db-shm": 0o600}
+    assert files == {f"{DATABASE}{ending}": 0o600 for ending in ("", "-wal", "-shm")}
 
 
 async def test_every_commit_is_synced(journal: SqliteJournal) -> None:
@@ -74,7 +75,7 @@ async def test_an_empty_file_becomes_a_journal(path: Path) -> None:
 async def test_closing_folds_everything_into_one_file(path: Path, journal: SqliteJournal, append: Append) -> None:
     rows = await append(journal, 3)
     await journal.close()
-    assert os.listdir(path.parent) == ["journal.db"]
+    assert os.listdir(path.parent) == [DATABASE]
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM journal").fetchone() == (len(rows),)
     db.close()
