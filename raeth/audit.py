@@ -159,7 +159,7 @@ def _executed(moment: Moment, state: State, report: Report) -> Iterator[tuple[in
     """Every command with its events, after re-executing it and comparing the bytes; but those that the tables do not
     have yet are executed and kept back."""
     try:
-        last_seq, report.tables_seq = head_and_mark(moment)
+        last_seq, report.tables_seq = head_and_mark(moment.execute)
     except JournalDamaged as damage:
         raise AuditFailed(damage.seq, damage.why) from None
     if report.tables_seq > last_seq:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,6 +20,10 @@ ROWS: Final = 2_000
 """Rows fetched at once from PostgreSQL."""
 
 
+Execute = Callable[[str], Iterable[Sequence[Any]]]
+"""Runs one SELECT and yields its rows: `sqlite3.Connection.execute` is one."""
+
+
 class Moment(Protocol):
     """One read transaction. Ids are whole numbers, text is text and bytes are bytes on every database."""
 
@@ -28,12 +32,12 @@ class Moment(Protocol):
         ...
 
 
-def head_and_mark(moment: Moment) -> tuple[int, int]:
+def head_and_mark(execute: Execute) -> tuple[int, int]:
     """The `seq` at which the journal says that it ends, and the one up to which the derived tables follow it.
 
     Raises JournalDamaged if it does not say so.
     """
-    rows = list(moment.execute("SELECT * FROM journal_meta"))
+    rows = list(execute("SELECT * FROM journal_meta"))
     if len(rows) != 1:
         raise JournalDamaged(0, "the database does not say where its journal ends")
     # `(id, format, head, transactions, mark)`. Format 1 had no mark: its tables were written with every row.

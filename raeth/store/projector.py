@@ -180,6 +180,8 @@ class Projector:
         if describe is not None:
             refused = next((event.code for event in events if type(event) is ev.Refused), None)
             action, actor, reason, target, key_id, amount_cents = describe(command)
+            if reason is not None:
+                reason = reason.replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL has no text with a NUL in it
             self._note(INSERT_ACTION, (seq, ts, action, actor, reason, target, key_id, amount_cents, refused))
 
     def take(self) -> list[Write]:

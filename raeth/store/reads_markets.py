@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Select, and_, func, literal_column, select, tuple_
+from sqlalchemy import Select, and_, cast, func, literal_column, select, tuple_
 
 from raeth.engine.types import RESOLVED, VOID, Input, PrintFact, Settings
 from raeth.store.cursors import Keyset
 from raeth.store.reader import LIMIT_MAX, Reader, Row
 from raeth.store.rows import Candle, MarketRow, Page, TickRow, TradeRow
-from raeth.store.tables import Base
+from raeth.store.tables import Base, Big
 
 MARKETS: Final = Base.metadata.tables["markets"]
 CONFIGURATIONS: Final = Base.metadata.tables["configurations"]
@@ -80,7 +80,7 @@ class MarketReads(Reader):
             func.max(f.trade_id).label("last"),
             func.max(f.price).label("high"),
             func.min(f.price).label("low"),
-            func.sum(f.qty).label("volume"),
+            cast(func.sum(f.qty), Big).label("volume"),  # PostgreSQL sums to a decimal
             func.count().label("trades"),
         ).where(f.market == market, _IS_TAKER)
         if since_ts is not None:

@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateTable
 from raeth.engine.commands import Command
 from raeth.engine.events import Event
 from raeth.engine.ids import seq_of
+from raeth.store.moment import Execute
 from raeth.store.projector import Projector
 from raeth.store.tables import DERIVED
 
@@ -26,9 +27,6 @@ BATCH: Final = 1_000
 
 Journaled = tuple[int, int, Command, Sequence[Event]]
 """`(seq, ts, command, events)`."""
-
-Execute = Callable[[str], Iterable[Sequence[Any]]]
-"""Runs one SELECT and yields its rows: `sqlite3.Connection.execute` is one."""
 
 
 class Difference(NamedTuple):
@@ -68,7 +66,8 @@ def rebuild(journal: Iterable[Journaled]) -> sqlite3.Connection:
 def diff(scratch: Execute, real: Execute) -> Difference | None:
     """The first difference between rebuilt tables and the real ones, None if they are equal in every cell.
 
-    `real` must read at one moment, the one up to which the journal was rebuilt: read both in one transaction.
+    `real` must read at one moment, at which the tables hold what was rebuilt and nothing else: read where they are (see
+    `moment.head_and_mark`) in the same transaction.
     """
     return next((found for table in DERIVED for found in _differences(table, scratch, real)), None)
 

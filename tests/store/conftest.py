@@ -1,34 +1,62 @@
-"""Databases for the store's tests: an empty one a test, and one full of history that nobody may change."""
+"""Databases for the store's tests: an empty one a test, and one full of history that nobody may change. Both kinds."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from raeth.store.queries import Store
-from raeth.store.reader import sqlite_url
-from tests.store.venue import history, new_database, project
+from tests.store.databases import BACKENDS, Database, PostgresDatabase, SqliteDatabase, new_database
+from tests.store.venue import history, project
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return new_database(tmp_path / "raeth.db")
+def file(tmp_path: Path) -> SqliteDatabase:
+    """An empty one in a file, for what concerns SQLite alone."""
+    return SqliteDatabase(tmp_path / "raeth.db")
+
+
+@pytest.fixture(params=BACKENDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    made = new_database(request.param, tmp_path / "raeth.db")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_file(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabase:
     """The whole history, written in batches of uneven length."""
-    path = new_database(tmp_path_factory.mktemp("store") / "raeth.db")
+    made = SqliteDatabase(tmp_path_factory.mktemp("store") / "raeth.db")
+    _fill(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def full_postgres() -> Iterator[PostgresDatabase]:
+    """The same on a PostgreSQL."""
+    made = PostgresDatabase()
+    _fill(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def full(request: pytest.FixtureRequest) -> Database:
+    """Either of them."""
+    found: Database = request.getfixturevalue("full_file" if request.param == "sqlite" else "full_postgres")
+    return found
+
+
+def _fill(database: Database) -> None:
     journal, _ = history()
-    project(path, journal, Random(1).sample(range(1, len(journal)), 60))
-    return path
+    project(database, journal, Random(1).sample(range(1, len(journal)), 60))
 
 
 @pytest.fixture
-async def store(full: Path) -> AsyncIterator[Store]:
-    reads = Store(sqlite_url(full))
+async def store(full: Database) -> AsyncIterator[Store]:
+    reads = Store(full.url)
     yield reads
     await reads.close()

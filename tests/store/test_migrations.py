@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from raeth.store import migrate
 from raeth.store.reader import sqlite_url
 from raeth.store.tables import DERIVED, JOURNAL_TABLES, PRIVATE, Base
+from tests.store.databases import SqliteDatabase
 
 
 def schema(path: Path) -> dict[str, str]:
@@ -27,8 +28,8 @@ def schema(path: Path) -> dict[str, str]:
     return {name: " ".join(sql.split()) for name, sql in rows if name != "alembic_version"}
 
 
-def test_models_equal_migrations(database: Path, tmp_path: Path) -> None:
-    engine = create_engine(f"sqlite:///{database}")
+def test_models_equal_migrations(file: SqliteDatabase, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{file.path}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     engine.dispose()
@@ -37,11 +38,11 @@ def test_models_equal_migrations(database: Path, tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{straight}")
     Base.metadata.create_all(engine)
     engine.dispose()
-    assert schema(database) == schema(straight)
+    assert schema(file.path) == schema(straight)
 
 
-def test_head_is_the_newest_version(database: Path) -> None:
-    engine = create_engine(f"sqlite:///{database}")
+def test_head_is_the_newest_version(file: SqliteDatabase) -> None:
+    engine = create_engine(f"sqlite:///{file.path}")
     with engine.connect() as connection:
         script = ScriptDirectory.from_config(migrate.configuration(connection))
         assert script.get_heads() == [migrate.HEAD]
@@ -49,26 +50,26 @@ def test_head_is_the_newest_version(database: Path) -> None:
     engine.dispose()
 
 
-def test_an_upgrade_leaves_what_is_there(database: Path) -> None:
-    connection = sqlite3.connect(database)
+def test_an_upgrade_leaves_what_is_there(file: SqliteDatabase) -> None:
+    connection = sqlite3.connect(file.path)
     for name in JOURNAL_TABLES:
         connection.execute(f"CREATE TABLE {name} (x)")
     connection.execute("INSERT INTO secrets VALUES ('pepper', x'00ff')")
     connection.commit()
-    before = schema(database)
-    migrate.upgrade(sqlite_url(database))
-    assert schema(database) == before
+    before = schema(file.path)
+    migrate.upgrade(file.url)
+    assert schema(file.path) == before
     assert connection.execute("SELECT value FROM secrets").fetchall() == [(b"\x00\xff",)]
     connection.close()
 
 
-def test_an_up_to_date_database_costs_no_alembic(database: Path) -> None:
+def test_an_up_to_date_database_costs_no_alembic(file: SqliteDatabase) -> None:
     """Alembic takes longer to import than a venue to start."""
     code = (
         "import sys; from pathlib import Path; from raeth.store import migrate, reader;"
         "migrate.upgrade(reader.sqlite_url(Path(sys.argv[1]))); assert 'alembic' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(database)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(file.path)], check=True, timeout=60)
 
 
 def test_many_may_upgrade_at_once(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from raeth.engine.ids import make_id
 from raeth.engine.types import FILLED, PARTIALLY_FILLED, Input, KeySpec, Order, PrintFact, Settings
 from raeth.store.projector import Projector
 from raeth.store.rebuild import Journaled
-from tests.store.venue import Tables, history, new_database, project, row_dicts, tables
+from tests.store.databases import Database, SqliteDatabase
+from tests.store.venue import Tables, history, project, row_dicts, tables
 
 RULES = Settings(reference_kind="simulated")
 AGENT, OTHER, ACCOUNT = make_id(2, 1), make_id(3, 1), make_id(2, 0)
@@ -86,14 +87,14 @@ LISTED = ev.MarketListed(MARKET, "BTC-1M-19700101T0002Z", 60_000, 120_000, 1_000
 
 @cache
 def template() -> Path:
-    return new_database(Path(tempfile.mkdtemp(prefix="raeth-test-")) / "empty.db")
+    return SqliteDatabase(Path(tempfile.mkdtemp(prefix="raeth-test-")) / "empty.db").path
 
 
 def tables_after(journal: list[Journaled], cuts: set[int]) -> Tables:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(template(), folder))
-        project(path, journal, cuts)
-        return tables(path)
+        copy = SqliteDatabase(Path(shutil.copy(template(), folder)))
+        project(copy, journal, cuts)
+        return tables(copy)
 
 
 @cache
@@ -124,7 +125,7 @@ def test_a_batch_writes_an_order_once() -> None:
     assert not projector.take(), "take clears"
 
 
-def test_an_order_that_ends_within_its_own_command(database: Path) -> None:
+def test_an_order_that_ends_within_its_own_command(database: Database) -> None:
     """A later leg of a batch may fill or cancel an earlier one, whose placing is told before or after."""
     gone = order(2, remaining=0, status="CANCELLED", cancel_reason="SELF_TRADE")
     kept = order(3, side=1)
@@ -144,12 +145,12 @@ def test_tables_say_what_the_engine_says(seed: int) -> None:
     """Live orders, each order's own list of fills, cash, and the markets' last words."""
     journal, state = history(seed)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(template(), folder))
-        project(path, journal, range(0, len(journal), 50))
-        orders = {row["id"]: row for row in row_dicts(path, "orders")}
-        fills = row_dicts(path, "fills")
-        ledger = row_dicts(path, "ledger")
-        markets = {row["id"]: row for row in row_dicts(path, "markets")}
+        copy = SqliteDatabase(Path(shutil.copy(template(), folder)))
+        project(copy, journal, range(0, len(journal), 50))
+        orders = {row["id"]: row for row in row_dicts(copy, "orders")}
+        fills = row_dicts(copy, "fills")
+        ledger = row_dicts(copy, "ledger")
+        markets = {row["id"]: row for row in row_dicts(copy, "markets")}
     skipped = {"taker_num", "maker_num", "fills", "reject_details"}
     for live in state.orders.values():
         for name in live.__struct_fields__:
@@ -178,7 +179,7 @@ def test_tables_say_what_the_engine_says(seed: int) -> None:
 # ---- single events ----
 
 
-def test_makers_get_their_status_from_what_remains(database: Path) -> None:
+def test_makers_get_their_status_from_what_remains(database: Database) -> None:
     maker = order(2)
     taker = order(3, OTHER, side=1, remaining=0, filled=4, status=FILLED)
     second = order(4, OTHER, side=1, remaining=0, filled=6, status=FILLED)
@@ -205,7 +206,7 @@ def test_makers_get_their_status_from_what_remains(database: Path) -> None:
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 3, 4]])
-def test_a_market_keeps_the_rules_it_was_listed_with(database: Path, cuts: list[int]) -> None:
+def test_a_market_keeps_the_rules_it_was_listed_with(database: Database, cuts: list[int]) -> None:
     """Also when the command that changes the rules is the one that brings the window out."""
     later = msgspec.structs.replace(RULES, tie_rule="NO")
     listed = [msgspec.structs.replace(LISTED, market=make_id(n, 0)) for n in range(1, 5)]
@@ -224,7 +225,7 @@ def test_a_market_keeps_the_rules_it_was_listed_with(database: Path, cuts: list[
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 3, 4, 5]])
-def test_the_life_of_a_market(database: Path, cuts: list[int]) -> None:
+def test_the_life_of_a_market(database: Database, cuts: list[int]) -> None:
     inputs = (Input("alpha", 9_000_000, 59_990, True), Input("beta", None, None, False, "silent"))
     first = PrintFact(60_000, 9_000_000, 59_990, "alpha", "LAST", None, inputs, 2, 60_010)
     second = PrintFact(120_000, None, None, "none", "LAST", "no quorum", (), 5, 125_000)
@@ -260,7 +261,7 @@ def test_the_life_of_a_market(database: Path, cuts: list[int]) -> None:
     ]
 
 
-def test_keys_and_agents_and_cash(database: Path) -> None:
+def test_keys_and_agents_and_cash(database: Database) -> None:
     key = KeySpec("k1", "ab" * 32, "main", ("read", "trade"), 5_000, ("10.0.0.0/8",))
     project(
         database,
@@ -303,7 +304,7 @@ OPERATIONS: list[tuple[cmd.Command, tuple[Any, ...]]] = [
 ]
 
 
-def test_every_operator_command_is_an_action(database: Path) -> None:
+def test_every_operator_command_is_an_action(database: Database) -> None:
     journal: list[Journaled] = [(seq, 5, command, []) for seq, (command, _) in enumerate(OPERATIONS, 1)]
     journal.append((len(journal) + 1, 6, cmd.VoidMarket("ops", MARKET, "late"), [ev.Refused("MARKET_FINAL")]))
     project(database, journal, [])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from raeth.store import reads_orders
 from raeth.store.cursors import Keyset
 from raeth.store.queries import Store
 from raeth.store.rows import Candle, Page
+from tests.store.databases import Database, SqliteDatabase
 from tests.store.venue import history, row_dicts
 
 Read = Callable[[Keyset | None, int], Awaitable[Page[Any]]]
@@ -48,7 +48,7 @@ async def walks_agree(read: Read, expected: list[Any]) -> None:
 
 
 @pytest.fixture
-def agents(full: Path) -> list[int]:
+def agents(full: Database) -> list[int]:
     return [row["id"] for row in row_dicts(full, "agents")]
 
 
@@ -68,7 +68,7 @@ async def test_an_order_comes_back_as_the_engine_told_it(store: Store) -> None:
     assert await store.get_order(1) is None
 
 
-async def test_orders_in_pages(store: Store, full: Path, agents: list[int]) -> None:
+async def test_orders_in_pages(store: Store, full: Database, agents: list[int]) -> None:
     rows = row_dicts(full, "orders")
     for agent in agents:
         own = [row["id"] for row in reversed(rows) if row["agent"] == agent]
@@ -82,7 +82,7 @@ async def test_orders_in_pages(store: Store, full: Path, agents: list[int]) -> N
 
 @pytest.mark.parametrize("scan_rows", [1, 7, 20_000])
 async def test_filtered_orders_in_pages(
-    store: Store, full: Path, agents: list[int], monkeypatch: pytest.MonkeyPatch, scan_rows: int
+    store: Store, full: Database, agents: list[int], monkeypatch: pytest.MonkeyPatch, scan_rows: int
 ) -> None:
     """However little of history a call may look at, the pages together show all that passes the filter."""
     monkeypatch.setattr(reads_orders, "SCAN_ROWS", scan_rows)
@@ -108,7 +108,7 @@ async def test_filtered_orders_in_pages(
             assert await walk(read, 5) == own
 
 
-async def test_orders_by_client_id(store: Store, full: Path) -> None:
+async def test_orders_by_client_id(store: Store, full: Database) -> None:
     named = [row for row in row_dicts(full, "orders") if row["client_order_id"] is not None]
     assert named
     for row in named[:20]:
@@ -120,7 +120,7 @@ async def test_orders_by_client_id(store: Store, full: Path) -> None:
     assert await store.order_by_client_id(named[0]["agent"], "never") is None
 
 
-async def test_fills_of_orders(store: Store, full: Path) -> None:
+async def test_fills_of_orders(store: Store, full: Database) -> None:
     rows = row_dicts(full, "fills")
     wanted = {row["order_id"] for row in rows} | {5}
     found = await store.fills_of_orders(wanted)
@@ -131,7 +131,7 @@ async def test_fills_of_orders(store: Store, full: Path) -> None:
 
 @pytest.mark.parametrize("scan_rows", [1, 20_000])
 async def test_fills_in_pages(
-    store: Store, full: Path, agents: list[int], monkeypatch: pytest.MonkeyPatch, scan_rows: int
+    store: Store, full: Database, agents: list[int], monkeypatch: pytest.MonkeyPatch, scan_rows: int
 ) -> None:
     monkeypatch.setattr(reads_orders, "SCAN_ROWS", scan_rows)
     rows = row_dicts(full, "fills")
@@ -154,7 +154,7 @@ async def test_fills_in_pages(
 # ---- cash ----
 
 
-async def test_ledger_in_pages(store: Store, full: Path) -> None:
+async def test_ledger_in_pages(store: Store, full: Database) -> None:
     rows = row_dicts(full, "ledger")
     for wallet in {row["wallet"] for row in rows}:
         own = [tuple(row.values()) for row in rows if row["wallet"] == wallet][::-1]
@@ -166,7 +166,7 @@ async def test_ledger_in_pages(store: Store, full: Path) -> None:
         await walks_agree(read, own)
 
 
-async def test_transfers_and_actions_in_pages(store: Store, full: Path) -> None:
+async def test_transfers_and_actions_in_pages(store: Store, full: Database) -> None:
     rows = row_dicts(full, "transfers")
     account = rows[0]["account"]
 
@@ -186,7 +186,7 @@ async def test_transfers_and_actions_in_pages(store: Store, full: Path) -> None:
 # ---- markets ----
 
 
-async def test_markets(store: Store, full: Path) -> None:
+async def test_markets(store: Store, full: Database) -> None:
     _, state = history()
     rows = row_dicts(full, "markets")
     final = [row for row in rows if row["status"] in ("RESOLVED", "VOID")]
@@ -209,7 +209,7 @@ async def test_markets(store: Store, full: Path) -> None:
     assert await store.get_market(1) is None
 
 
-async def test_trades_and_candles(store: Store, full: Path) -> None:
+async def test_trades_and_candles(store: Store, full: Database) -> None:
     rows = row_dicts(full, "fills")
     for market in {row["market"] for row in rows}:
         trades = sorted(
@@ -256,7 +256,7 @@ async def test_prints_come_back_whole(store: Store) -> None:
     assert await store.get_print(1) is None
 
 
-async def test_reference_history(store: Store, full: Path) -> None:
+async def test_reference_history(store: Store, full: Database) -> None:
     ticks = [(row["ts"], row["price_cents"]) for row in row_dicts(full, "reference_ticks")]
     middle = ticks[len(ticks) // 2][0]
     found = [(tick.ts, tick.price_cents) for tick in await store.reference_history(middle)]
@@ -267,7 +267,7 @@ async def test_reference_history(store: Store, full: Path) -> None:
 # ---- accounts ----
 
 
-async def test_agents_and_keys(store: Store, full: Path) -> None:
+async def test_agents_and_keys(store: Store, full: Database) -> None:
     agents = row_dicts(full, "agents")
     for account in {row["account"] for row in agents}:
         found = await store.list_agents(account)
@@ -281,10 +281,11 @@ async def test_agents_and_keys(store: Store, full: Path) -> None:
 
 async def test_reads_cannot_write(store: Store) -> None:
     async with store._engine.connect() as connection:
-        with pytest.raises(Exception, match="readonly"):
+        with pytest.raises(Exception, match=r"readonly|read-only"):
             await connection.exec_driver_sql("DELETE FROM orders")
 
 
+# By index, the statement that is to use it; those of the reads with their order and limit, as SQL.
 PLANS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "ix_orders_agent": ("SELECT * FROM orders WHERE agent = ? AND id < ? ORDER BY id DESC LIMIT 5", (1, 2)),
     "ix_orders_client_id": (
@@ -301,24 +302,32 @@ PLANS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
+@pytest.fixture
+async def on_sqlite(full_file: SqliteDatabase) -> AsyncIterator[Store]:
+    """Plans of PostgreSQL are asked for in `test_postgres.py`."""
+    reads = Store(full_file.url)
+    yield reads
+    await reads.close()
+
+
 @pytest.mark.parametrize("index", PLANS)
-async def test_no_list_sorts_or_walks_all_of_history(store: Store, index: str) -> None:
+async def test_no_list_sorts_or_walks_all_of_history(on_sqlite: Store, index: str) -> None:
     sql, values = PLANS[index]
-    async with store._engine.connect() as connection:
+    async with on_sqlite._engine.connect() as connection:
         plan = (await connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, values)).all()
     steps = " / ".join(row[3] for row in plan)
     assert index in steps and "SCAN" not in steps and "TEMP B-TREE" not in steps
 
 
-async def test_the_leaderboard_sorts_equal_results_only(store: Store) -> None:
+async def test_the_leaderboard_sorts_equal_results_only(on_sqlite: Store) -> None:
     sql = (
         "SELECT * FROM standings WHERE windows > 0 AND house = 0 AND ranked_cents <= ? "
         "ORDER BY ranked_cents DESC, granted_cents, account LIMIT 51"
     )
-    async with store._engine.connect() as connection:
+    async with on_sqlite._engine.connect() as connection:
         plan = (await connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, (1,))).all()
     first, *others = (row[3] for row in plan)
     assert first.startswith("SEARCH standings USING INDEX ix_standings_rank (ranked_cents<")
     assert others == ["USE TEMP B-TREE FOR RIGHT PART OF ORDER BY"]
-    whole = [row._replace(rank=0) for row in (await store.list_standings(limit=250)).items]
+    whole = [row._replace(rank=0) for row in (await on_sqlite.list_standings(limit=250)).items]
     assert whole and whole == sorted(whole, key=lambda row: (-row.ranked_cents, row.granted_cents, row.account))

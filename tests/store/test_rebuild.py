@@ -12,6 +12,7 @@ import pytest
 
 from raeth.store.rebuild import Difference, diff, rebuild
 from raeth.store.tables import DERIVED
+from tests.store.databases import SqliteDatabase
 from tests.store.venue import history
 
 
@@ -24,9 +25,9 @@ def scratch() -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def real(full: Path, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def real(full_file: SqliteDatabase, tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A copy that may be tampered with."""
-    connection = sqlite3.connect(shutil.copy(full, tmp_path / "real.db"), isolation_level=None)
+    connection = sqlite3.connect(shutil.copy(full_file.path, tmp_path / "real.db"), isolation_level=None)
     yield connection
     connection.close()
 

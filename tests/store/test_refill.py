@@ -20,6 +20,7 @@ from raeth.store.projector import Projector
 from raeth.store.reader import sqlite_url
 from raeth.store.refill import BATCH
 from raeth.store.tables import DERIVED
+from tests.store.databases import SqliteDatabase
 from tests.store.venue import history, tables
 
 
@@ -38,7 +39,8 @@ async def venue_before(path: Path, seed: int, steps: int) -> None:
         rows.append(next_row(head, ts, encode_command(done), encode_events(events)))
         head = head_of(rows[-1])
         projector.add(seq, ts, done, events)
-    await journal.commit(rows, (), [write for write in projector.take() if write.sql not in standings.STATEMENTS])
+    tables_before = [write for write in projector.take() if write.sql not in standings.STATEMENTS]
+    await journal.commit(rows, (), tables_before, rows[-1].seq)
     await journal.close()
 
 
@@ -49,12 +51,12 @@ async def test_a_past_is_filled_in(tmp_path: Path, seed: int, steps: int) -> Non
     with closing(sqlite3.connect(path)) as db:
         assert not db.execute("SELECT name FROM sqlite_master WHERE name = 'standings'").fetchall()
     migrate.upgrade(sqlite_url(path))
-    found = tables(path)
+    found = tables(SqliteDatabase(path))
     assert all(found[table.name] for table in DERIVED), "nothing to be proved of a table"
     report = audit_file(path)
     assert report.commands == len(history(seed, steps)[0])
     migrate.upgrade(sqlite_url(path))
-    assert tables(path) == found, "once is enough"
+    assert tables(SqliteDatabase(path)) == found, "once is enough"
 
 
 async def test_all_or_nothing(tmp_path: Path) -> None:

@@ -1,23 +1,24 @@
-"""A venue's journal for the store's tests, and the plain ways to put it into tables and look at them."""
+"""A venue's journal for the store's tests, and the plain ways to put it into tables and look at them.
+
+The tables are in one of the databases of `tests.store.databases`; here nobody knows in which.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
-from raeth.store.migrate import upgrade
+from raeth.journal.base import Write
 from raeth.store.projector import Projector
-from raeth.store.reader import sqlite_url
 from raeth.store.rebuild import Journaled
 from raeth.store.tables import DERIVED
 from tests.engine.workloads import generate
+from tests.store.databases import Database
 
 Tables = dict[str, list[tuple[Any, ...]]]
 
@@ -44,40 +45,32 @@ def history(seed: int = 7, steps: int = 900) -> tuple[list[Journaled], State]:
     return journal, state
 
 
-def new_database(path: Path) -> Path:
-    upgrade(sqlite_url(path))
-    return path
-
-
-def project(path: Path, journal: Sequence[Journaled], cuts: Iterable[int]) -> None:
-    """Write the journal's tables in batches that end at each of `cuts`, and at its end."""
+def batches(journal: Sequence[Journaled], cuts: Iterable[int]) -> Iterator[list[Write]]:
+    """What to write for the journal in batches that end at each of `cuts`, and at its end."""
     projector = Projector()
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA synchronous = OFF")
     start = 0
     for end in [*sorted(set(cuts)), len(journal)]:
         for row in journal[start:end]:
             projector.add(*row)
         start = end
-        connection.execute("BEGIN")
-        for sql, rows in projector.take():
-            connection.executemany(sql, rows)
-        connection.execute("COMMIT")
-    connection.close()
+        yield projector.take()
 
 
-def tables(path: Path) -> Tables:
+def project(database: Database, journal: Sequence[Journaled], cuts: Iterable[int]) -> None:
+    """Write the journal's tables in batches that end at each of `cuts`, and at its end."""
+    database.write_all(batches(journal, cuts))
+
+
+def tables(database: Database) -> Tables:
     """Every derived table, in the order of its key."""
-    connection = sqlite3.connect(path)
     found = {}
     for table in DERIVED:
         keys = ", ".join(column.name for column in table.primary_key)
         names = ", ".join(table.columns.keys())
-        found[table.name] = connection.execute(f"SELECT {names} FROM {table.name} ORDER BY {keys}").fetchall()
-    connection.close()
+        found[table.name] = database.query(f"SELECT {names} FROM {table.name} ORDER BY {keys}")
     return found
 
 
-def row_dicts(path: Path, name: str) -> list[dict[str, Any]]:
+def row_dicts(database: Database, name: str) -> list[dict[str, Any]]:
     names = next(table for table in DERIVED if table.name == name).columns.keys()
-    return [dict(zip(names, row, strict=True)) for row in tables(path)[name]]
+    return [dict(zip(names, row, strict=True)) for row in tables(database)[name]]
