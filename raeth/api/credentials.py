@@ -195,7 +195,8 @@ class Door:
 
     async def _admit_key(self, call: Call, access: Access, token: str) -> None:
         key_id, _, secret = token[len(LIVE) :].partition("_")
-        state = await self._venue.sequencer.settled()  # another node may have issued it a moment ago
+        await self._venue.sequencer.catch_up()  # another node may have issued it a moment ago
+        state = await self._venue.sequencer.settled()
         key = state.keys.get(key_id)
         if key is not None:
             self._check_key(call, access, key, secret.encode("latin-1"))
