@@ -225,3 +225,20 @@ def test_settings_do_not_change() -> None:
         Settings().port = 1
     with pytest.raises(ValidationError):
         Settings().risk.position_cap = 1
+
+
+@pytest.mark.parametrize(
+    ("more", "named"), [({"workers": 2}, "workers"), ({"database_url": "postgresql://db/raeth"}, "database_url")]
+)
+def test_recorded_time_belongs_to_one_process(more: dict[str, Any], named: str) -> None:
+    recorded = {"reference": {"source": "replay:some.csv"}}
+    assert load_settings(overrides=recorded).workers == 1
+    assert named in fault(overrides={**recorded, **more})
+
+
+@pytest.mark.parametrize(("url", "good"), [("redis://h:6379/0", True), ("rediss://h", True), ("http://h", False)])
+def test_the_shared_count_of_budgets_is_a_redis(url: str, good: bool) -> None:
+    if good:
+        assert load_settings(overrides={"budgets_url": url}).budgets_url == url
+    else:
+        assert "budgets_url" in fault(overrides={"budgets_url": url})

@@ -70,11 +70,13 @@ class Workers:
         command: Sequence[str],
         brief: Callable[[int, bool], bytes],
         ready: Callable[[bytes], None],
+        stop_s: float = STOP_S,
     ) -> None:
         self._count = count
         self._command = command
         self._brief = brief
         self._ready = ready
+        self._stop_s = stop_s
         self._children: dict[int, Process] = {}
         self._messages: dict[int, bytes] = {}
         self._told = asyncio.Event()
@@ -159,7 +161,7 @@ class Workers:
         for child in self._children.values():
             with contextlib.suppress(ProcessLookupError):
                 child.terminate()
-        until = time.monotonic() + STOP_S
+        until = time.monotonic() + self._stop_s
         while self._children and time.monotonic() < until:
             await asyncio.sleep(0.02)
         for number, child in self._children.items():
