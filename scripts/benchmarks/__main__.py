@@ -100,4 +100,4 @@ def run(wanted: set[str], quick: bool) -> list[Line]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -65,14 +65,14 @@ async def _trade(port: int, pid: int, keys: list[str], seconds: float) -> Crowd:
     declined = 0
     memory: list[tuple[int, float]] = []
 
-    def answered(_: Connection, status: int, body: bytes, due: float) -> None:
+    def heard(_: Connection, status: int, body: bytes, due: float) -> None:
         nonlocal declined
         found.append((due, time.perf_counter() - due))
         statuses[status] += 1
         declined += b'"REJECTED"' in body
 
     await _market(port)  # a connection that says nothing for long is ended
-    members = await connect(port, [bytes] * len(keys), answered)
+    members = await connect(port, [bytes] * len(keys), heard)
     known = ""
 
     async def follow() -> None:

@@ -87,10 +87,8 @@ def bare_book(workload: list[list[Op]]) -> tuple[float, int]:
 
 def _one_book(ops: list[Op]) -> tuple[float, int]:
     orders = [_order(place, op) for place, op in enumerate(ops)]
-    steps = [
-        (op.kind, order, op.price if op.side == 0 else 100 - op.price, op.target)
-        for op, order in zip(ops, orders, strict=True)
-    ]
+    levels = [op.price if op.side == 0 else 100 - op.price for op in ops]
+    steps = [(op.kind, order, level, op.target) for op, order, level in zip(ops, orders, levels, strict=True)]
     book = Book()
     add, remove, take = book.add, book.remove, _take
     traded = 0
@@ -101,7 +99,7 @@ def _one_book(ops: list[Op]) -> tuple[float, int]:
         elif kind == CANCEL:
             gone = orders[target]
             if gone.remaining:
-                remove(gone, gone.price if gone.side == 0 else 100 - gone.price)
+                remove(gone, levels[target])
                 gone.remaining = 0
         else:
             traded += take(book, order, level)
@@ -143,8 +141,8 @@ def measure(wanted: set[str], rounds: int) -> list[Line]:
     for _ in range(rounds):
         full.append(pipeline(workload))
         for peer in peers:
-            if peer.why_not is None:
-                found[peer.name].append(peer.run())
+            if peer.why_not is None and (run := peer.run()) is not None:
+                found[peer.name].append(run)
         if "encoded" in wanted:
             encoded.append(pipeline(workload, encode=True))
         if wanted & {"book-alone"} or peers:

@@ -17,7 +17,7 @@ import uvloop
 from benchmarks.load import WARM_S, Load, Tally, cycle, get, order_bodies, order_sources, request, run_load, run_paced
 from benchmarks.servers import CONNECTIONS, Server, Stage, cpu_s, open_window
 from benchmarks.table import Line, line, ratio_line
-from benchmarks.wire import connect, frame
+from benchmarks.wire import Wire, connect, frame
 
 SOCKETS, IN_FLIGHT = 16, 16
 WRITES_PER_S = 200
@@ -75,8 +75,7 @@ async def pipelined(port: int, keys: list[str], market: str, seconds: float, in_
         pipe.wire = await connect(port, pipe.heard, key)
     tally = Tally(seconds, WARM_S)
     for pipe in pipes:
-        pipe.tally = tally
-        pipe.send(in_flight)
+        pipe.start(tally, in_flight)
     await asyncio.wait_for(finished.wait(), seconds + 30)
     for pipe in pipes:
         pipe.wire.transport.close()
@@ -85,6 +84,9 @@ async def pipelined(port: int, keys: list[str], market: str, seconds: float, in_
 
 class _Pipe:
     """One socket's orders. What became free while one batch of answers was read is sent again as one write."""
+
+    wire: Wire
+    _tally: Tally
 
     def __init__(self, market: str, seed: int, finished: asyncio.Event) -> None:
         self._frames = [
@@ -95,7 +97,11 @@ class _Pipe:
         self._free = 0
         self._finished = finished
 
-    def send(self, count: int) -> None:
+    def start(self, tally: Tally, in_flight: int) -> None:
+        self._tally = tally
+        self._send(in_flight)
+
+    def _send(self, count: int) -> None:
         frames, place = self._frames, self._place
         self._place = place + count
         self._sent.extend([time.perf_counter()] * count)
@@ -103,13 +109,13 @@ class _Pipe:
 
     def _flush(self) -> None:
         count, self._free = self._free, 0
-        self.send(count)
+        self._send(count)
 
     def heard(self, text: bytes) -> None:
         if text.startswith(b'{"type":"heartbeat"'):
             return
         assert not text.startswith(b'{"type":"error"'), text
-        if self.tally.count(200, text, self._sent.popleft()) >= self.tally.until:
+        if self._tally.count(200, text, self._sent.popleft()) >= self._tally.until:
             self._finished.set()
             return
         if not self._free:

@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -75,7 +75,7 @@ def order_matching(ops: list[Op]) -> tuple[float, int]:
     from order_matching.orders import Orders
 
     logger.remove()
-    sides, start = (Side.BUY, Side.SELL), datetime(2026, 1, 1, tzinfo=UTC)
+    sides, start = (Side.BUY, Side.SELL), datetime(2026, 1, 1)  # noqa: DTZ001, it compares them with its own
     stamps = [start + timedelta(milliseconds=place) for place in range(len(ops))]
     orders = [
         None

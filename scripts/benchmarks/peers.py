@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.servers import HERE, ROOT
 
@@ -43,8 +43,8 @@ class Peer:
         self.why_not = _install(wanted)
         self._process: subprocess.Popen[str] | None = None
 
-    def run(self) -> Run:
-        """The workload once, or the part of it that this peer is given."""
+    def run(self) -> Run | None:
+        """The workload once, or the part of it that this peer is given. None, and `why_not` says so, if it failed."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [_python(), "-m", "benchmarks.peer_books", self.name],
@@ -57,8 +57,11 @@ class Peer:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{self.books}\n")
         self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline() or "null")
-        return Run(**answer)
+        answer = self._process.stdout.readline()
+        if not answer:
+            self.why_not = "it fails on this machine; the lines above the table say how"
+            return None
+        return Run(**json.loads(answer))
 
     def close(self) -> None:
         if self._process is not None:

@@ -20,7 +20,7 @@ SPEED = ROOT / "docs" / "speed.md"
 HEAD = ["| what | result | spread and notes |", "| --- | --- | --- |"]
 
 TITLES = {
-    "engine": "engine, full pipeline (keys, risk, collateral, matching, fees, events), a fresh book every 2,000 orders",
+    "engine": "engine, full pipeline (keys, risk, collateral, matching, fees, events), fresh book every 2,000 ops",
     "encoded": "the same, with commands and events encoded for the journal",
     "book-alone": "the bare book",
     **{f"peer-{name}": f"the full pipeline as a ratio to `{name}`, a book alone" for name in PEERS},
