@@ -193,6 +193,7 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await node.venue.hub.stop()
+        await node.venue.budgets.close()
         await node.sequencer.stop()
         await node.store.close()
 
