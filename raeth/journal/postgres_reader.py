@@ -77,7 +77,7 @@ class PostgresReader:
         """See `Journal.save_snapshot`. Needs no lock: a row never changes, and what is kept is whole at any moment."""
         checksum = snapshot_checksum(snapshot)
         try:
-            async with self._pool.acquire(timeout=WAIT_S) as session:
+            async with self._open_pool().acquire(timeout=WAIT_S) as session:
                 done = await session.execute(_ADD_SNAPSHOT, *snapshot, checksum, timeout=SNAPSHOT_TIMEOUT_S)
                 await session.execute(_FORGET_SNAPSHOTS, SNAPSHOTS_KEPT)
         except Exception as error:
@@ -105,6 +105,11 @@ class PostgresReader:
         if pool is not None:
             pool.terminate()
 
+    def _open_pool(self) -> Any:
+        if self._pool is None:
+            raise JournalUnavailable("the journal is not open")
+        return self._pool
+
     async def _connect(self, *_: Any, **__: Any) -> Any:
         return await connect(self._url, "raeth-journal-reader")
 
@@ -112,7 +117,7 @@ class PostgresReader:
         """Once more for each session that was lost while nobody used it."""
         for tries_left in reversed(range(SESSIONS + 1)):
             try:
-                async with self._pool.acquire(timeout=WAIT_S) as session:
+                async with self._open_pool().acquire(timeout=WAIT_S) as session:
                     found: list[Any] = await session.fetch(sql, *parameters, timeout=timeout_s)
                     return found
             except Exception as error:

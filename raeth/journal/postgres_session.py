@@ -91,6 +91,8 @@ async def connect(url: str, name: str, settings: dict[str, str] | None = None) -
             max_cached_statement_lifetime=0,
             server_settings={**_SETTINGS, **(settings or {}), "application_name": name},
         )
+    except ValueError:  # its text may show a part of the password
+        raise JournalUnavailable("no session with the database: its address cannot be read") from None
     except Exception as error:
         raise JournalUnavailable(f"no session with the database: {describe(error)}") from error
 
@@ -128,9 +130,8 @@ async def create_once(session: Any) -> None:
 
 def lost(error: Exception) -> bool:
     """Whether the session is gone, or has to be given up, because of `error`."""
-    return isinstance(error, _LOST) or (
-        isinstance(error, asyncpg.InterfaceError) and "connection is closed" in str(error)
-    )
+    # Of what the driver itself refuses, only a wrong number of arguments is the statement's fault.
+    return isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and "argument" not in str(error))
 
 
 def translate(error: Exception, seq: int = 0, *, about: str = "") -> JournalDamaged | JournalUnavailable:
@@ -151,7 +152,8 @@ def translate(error: Exception, seq: int = 0, *, about: str = "") -> JournalDama
 def unreadable(error: Exception, seq: int = 0) -> JournalDamaged | JournalUnavailable:
     """As `translate`, for reading what the journal itself wrote: nothing wrong was asked, so what is stored is."""
     known = translate(error, seq)
-    return JournalDamaged(seq, known.why) if isinstance(known, JournalRefused) else known
+    refused = isinstance(known, JournalRefused) and isinstance(error, (asyncpg.PostgresError, TypeError))
+    return JournalDamaged(seq, known.why) if refused else known
 
 
 def describe(error: Exception) -> str:

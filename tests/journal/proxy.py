@@ -14,6 +14,7 @@ class Proxy:
 
     `lose_answer`   it reaches the server, and the connection breaks before anything comes back
     `lose_request`  the connection breaks before it reaches the server
+    `say_nothing`   it does not reach the server, and both connections stay as they are
     `hold_request`  the client's side breaks; the server's side stays open and gets it when `release` is called
     """
 
@@ -25,6 +26,7 @@ class Proxy:
         self._listening: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
         self._held: list[tuple[asyncio.StreamWriter, bytes]] = []
+        self._writers: list[asyncio.StreamWriter] = []
         self._next = ""
         self.refusing = False
         """Break every new connection at once."""
@@ -43,11 +45,11 @@ class Proxy:
     async def stop(self) -> None:
         assert self._listening is not None
         self._listening.close()
-        for writer, _ in self._held:
-            writer.transport.abort()
         for task in self._passing:
             task.cancel()
         await asyncio.gather(*self._passing, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
 
     def at_the_next_commit(self, deed: str, *, then_refuse: bool = False) -> None:
         self._next, self._then_refuse = deed, then_refuse
@@ -67,6 +69,7 @@ class Proxy:
             if self.refusing:
                 return
             from_server, to_server = await asyncio.open_connection(*self._server_address)
+            self._writers.append(to_server)
             answers = asyncio.create_task(self._answer(from_server, writer))
             try:
                 keep_open = await self._ask(reader, to_server, answers)
@@ -94,6 +97,8 @@ class Proxy:
                     to_server.write(data)
                     to_server.write_eof()  # the server reads the COMMIT, and then that nobody is there any more
                     return True
+                if deed == "say_nothing":
+                    continue
                 if deed == "hold_request":
                     self._held.append((to_server, data))
                     return True

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raeth.journal import postgres_session
 from raeth.journal.base import EMPTY_HEAD, JournalDamaged, JournalRefused, JournalUnavailable, Key, Row, Write
 from raeth.journal.chain import head_of
 from raeth.journal.postgres import PostgresJournal
@@ -59,10 +60,40 @@ async def test_a_strangers_database_is_refused_and_untouched(store: PostgresStor
 
 
 async def test_a_database_that_cannot_be_reached_is_unavailable(store: PostgresStore) -> None:
-    for url in (store.place + "_nowhere", "postgresql://raeth@127.0.0.1:1/raeth", "postgresql://raeth@127.0.0.1:x/"):
+    nowhere = ("postgresql://raeth:word@127.0.0.1:1/raeth", "postgresql://raeth:word/s@127.0.0.1:1/", "mysql://word")
+    for url in (store.place + "_nowhere", *nowhere):
         with pytest.raises(JournalUnavailable) as caught:
             await PostgresJournal(url).open()
         assert not caught.value.outcome_unknown
+        assert "word" not in str(caught.value)
+
+
+async def test_closing_while_reading_is_not_taken_for_damage(journal: PostgresJournal, append: Append) -> None:
+    rows = await append(journal, 3)
+    reads = [asyncio.create_task(journal.read(0)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await journal.close()
+    for outcome in await asyncio.gather(*reads, return_exceptions=True):
+        assert outcome == rows or isinstance(outcome, JournalUnavailable)
+
+
+async def test_a_database_that_does_not_answer_is_given_up(
+    proxy: Proxy, journal: PostgresJournal, make_chain: MakeChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost on the way, it only never arrives; nobody says that the connection is broken."""
+    monkeypatch.setattr(postgres_session, "ANSWER_TIMEOUT_S", 0.5)
+    distant, rows = PostgresJournal(proxy.url), make_chain(3)
+    await distant.open()
+    await distant.begin(0)
+    proxy.at_the_next_commit("say_nothing")
+    with pytest.raises(JournalUnavailable, match="nothing was written") as caught:
+        await distant.commit(rows)
+    assert not caught.value.outcome_unknown
+    await journal.begin(0)
+    await journal.commit(rows)
+    assert (await distant.begin(0)).behind == rows
+    await distant.rollback()
+    await distant.close()
 
 
 async def test_the_name_of_a_driver_in_the_url_does_no_harm(store: PostgresStore) -> None:
