@@ -32,7 +32,7 @@ PARTS: tuple[tuple[set[str], Part], ...] = (
     (ENGINE, lambda _, wanted, quick: engine.measure(wanted, 2 if quick else 7)),
     (
         {"sqlite-1", "sqlite-100", "postgres-1", "postgres-100"},
-        lambda _, wanted, quick: journals.measure(wanted, 2 if quick else 5, 0.3),
+        lambda _, wanted, quick: journals.measure(wanted, 4 if quick else 15, 0.1),
     ),
     (
         {"bare", "orders", "orders-ratio", "half", "sockets", "sockets-ratio", "naive"},

@@ -61,7 +61,7 @@ def figures(table: str) -> Figures:
     return Figures(
         number("orders", r"server ([\d,]+) µs"),
         1e6 / number("encoded", r"([\d,]+) ops/s"),
-        1e6 / number("restart", r"([\d,]+) commands/s"),
+        number("restart", r"([\d.]+) s of processor time") / number("restart", r"([\d,]+) commands in") * 1e6,
         one - inserted,
         inserted,
     )

@@ -135,7 +135,7 @@ def tell(quick: bool) -> str:
                     row = "not there | | | |"
                 print(f"  {title}: {row}", file=sys.stderr, flush=True)
                 lines.append(f"| {title} | {row}")
-    commits = measure_journals({"sqlite-1", "postgres-1"}, 2 if quick else 5, 0.3)
+    commits = measure_journals({"sqlite-1", "postgres-1"}, 4 if quick else 15, 0.1)
     lines += ["", "| commit | ratio | |", "| --- | --- | --- |"]
     lines += [f"| {TITLES[one.name]} | {one.result} | {one.notes} |" for one in commits]
     return "\n".join([*lines, "", f"`./scripts/bench --scale` on {machine()}; medians of {rounds} rounds."])
