@@ -30,6 +30,7 @@ from raeth.engine.types import (
     PRICE_MIN,
     SELL,
     Order,
+    Settings,
 )
 from raeth.engine.types import OPEN as MARKET_IS_OPEN
 
@@ -54,6 +55,15 @@ class Overlay:
         if order.id in self.gone:
             return 0
         return order.remaining - self.taken.get(order.id, 0) - self.cut.get(order.id, 0)
+
+    def gone_from(self, position: Position, side: int) -> list[Order]:
+        """The position's own orders on `side` that are gone."""
+        return [order for order in self.gone.values() if order.side == side and order.id in position.orders]
+
+    def cut_from(self, position: Position, side: int) -> list[int]:
+        """By how much the position's own reduce-only orders on `side` were trimmed."""
+        mine = position.orders
+        return [by for order_id, by in self.cut.items() if order_id in mine and mine[order_id].side == side]
 
     def available(self, market: Market, maker: Order) -> int:
         """How much of `maker` may still trade; a reduce-only one never beyond what it may reduce at that moment."""
@@ -250,65 +260,6 @@ def _gone(position: Position, plan: Plan, replacing: Order | None) -> list[Order
     return gone if replacing is None else [*gone, replacing]
 
 
-def objection(
-    state: State, market: Market, position: Position, spec: OrderSpec, level: int, ts: int, net: int, resting: int
-) -> Decline | None:
-    """The declines that need no plan, in the contract's order: the risk chain, the market's status, the order's form.
-
-    `level` is how far the order may go on its own side; `net` the position and `resting` what rests on that side, as an
-    amend and earlier legs leave them. Every order passes here, so a link is only asked where it could decline.
-    """
-    rules = market.settings
-    side = spec.side
-    price = spec.price
-    qty = spec.qty
-    off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
-    if qty >= 1 and not off_grid:
-        # The mark is never below the best of the order's own side: at that level or behind it no price is too far.
-        best = market.book.best
-        if not spec.confirm_fat_finger and (
-            level > best[side]
-            or best[1 - side] < 0
-            or price is None
-            or qty > rules.max_order_qty
-            or qty * price > rules.max_order_notional_cents
-        ):
-            decline = risk.fat_finger(market, spec)
-            if decline is not None:
-                return decline
-        if (net if net >= 0 else -net) + resting + qty > rules.position_cap:
-            decline = risk.position_cap(market, spec, net, resting)
-            if decline is not None:
-                return decline
-    if spec.type == MARKET:
-        decline = risk.reference_price(state, market, spec, ts)
-        if decline is not None:
-            return decline
-    if position.cooldown_until[side] and position.cooldown_until[side] > ts:
-        return risk.cooldown(position, side, ts)
-    if market.status != MARKET_IS_OPEN:
-        if market.status == PENDING:
-            return "MARKET_NOT_OPEN", {"retry_after_ms": market.open_at - ts}
-        return "MARKET_CLOSED", {}
-    if market.halted:
-        return "MARKET_HALTED", {}
-    if qty < 1:
-        return "INVALID_QTY", {"min_qty": 1, "max_qty": rules.max_order_qty}
-    if off_grid:
-        return "PRICE_OUT_OF_RANGE", {"price_min": PRICE_MIN, "price_max": PRICE_MAX}
-    if not spec.leverage_ok:
-        return "INVALID_LEVERAGE", {"max_leverage": 1}
-    if not spec.margin_mode_ok:
-        return "INVALID_MARGIN_MODE", {}
-    if spec.timestamp_ms is not None and spec.recv_window_ms is not None:
-        late = ts - spec.timestamp_ms
-        if abs(late) > spec.recv_window_ms:
-            return "STALE_REQUEST", {"late_by_ms": late, "recv_window_ms": spec.recv_window_ms}
-    if spec.expires_at is not None and spec.expires_at <= ts:
-        return "ORDER_EXPIRED", {"late_by_ms": ts - spec.expires_at}
-    return None
-
-
 def judge(
     state: State,
     market: Market,
@@ -322,33 +273,59 @@ def judge(
 
     `spec.qty` is what is still to trade. `replacing` is the resting order an amend takes out of the way. With an
     `overlay` (a leg of an atomic batch) positions are judged as earlier legs leave them, collateral by the caller.
+    Declines are tried in the contract's order; every order comes by here, so who knows the repair is only called when
+    there is something to decline.
     """
-    side = spec.side
-    net = position.net
-    resting = position.resting[side]
-    reducing = position.reducing[side]
-    if replacing is not None:
-        resting -= replacing.remaining
-        if replacing.reduce_only:
-            reducing -= replacing.remaining
-    if overlay is not None:
-        moved, gone, reducers_gone = _moved(market, position, side, overlay)
-        net += moved
-        resting -= gone
-        reducing -= reducers_gone
-    qty = spec.qty
-    price = spec.price
+    side, qty, price = spec.side, spec.qty, spec.price
+    rules = market.settings
+    best = market.book.best
+    net, resting = position.net, position.resting[side]
+    if replacing is not None or overlay is not None:
+        net, resting = _as_left(market, position, side, replacing, overlay)
     limit = limit_level(market, spec) if price is None else price if side == BUY else PAYOUT - price
-    decline = objection(state, market, position, spec, limit, ts, net, resting)
-    if decline is not None:
-        return decline, None
-    if spec.reduce_only:
-        room = max(0, reducible(net, side) - reducing)
-        if qty > room:
-            return ("REDUCE_ONLY_VIOLATION", {"max_qty": room}), None
 
+    # The risk chain.
+    off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
+    if qty >= 1 and not off_grid:
+        # The mark is never below the best of the order's own side: at that level or behind it no price is too far.
+        if not spec.confirm_fat_finger and (
+            limit > best[side]
+            or best[1 - side] < 0
+            or price is None
+            or qty > rules.max_order_qty
+            or qty * price > rules.max_order_notional_cents
+        ):
+            decline = risk.fat_finger(market, spec)
+            if decline is not None:
+                return decline, None
+        if (net if net >= 0 else -net) + resting + qty > rules.position_cap:
+            decline = risk.position_cap(market, spec, net, resting)
+            if decline is not None:
+                return decline, None
+    if spec.type == MARKET:
+        decline = risk.reference_price(state, market, spec, ts)
+        if decline is not None:
+            return decline, None
+    if position.cooldown_until[side] and position.cooldown_until[side] > ts:
+        return risk.cooldown(position, side, ts), None
+
+    # The market and the order's own form.
+    if market.status != MARKET_IS_OPEN or market.halted:
+        return _not_trading(market, ts), None
+    if qty < 1 or off_grid or not spec.leverage_ok or not spec.margin_mode_ok:
+        return _malformed(rules, spec), None
+    if spec.timestamp_ms is not None or spec.expires_at is not None:
+        decline = _late(spec, ts)
+        if decline is not None:
+            return decline, None
+    if spec.reduce_only:
+        decline = _not_reducing(position, spec, net, replacing, overlay)
+        if decline is not None:
+            return decline, None
+
+    # The book.
     tif = spec.tif
-    touch = market.book.best[1 - side]
+    touch = best[1 - side]
     if limit + touch < PAYOUT:
         plan = Plan(qty, qty if tif != IOC and tif != FOK else 0)
     elif tif == POST_ONLY:
@@ -362,41 +339,80 @@ def judge(
     if overlay is not None:
         return None, plan
 
+    # Collateral, and the cap on open orders.
     if plan.fills or plan.own or replacing is not None:
         lock = after_plan(market, position, spec, plan, replacing)[3]
     else:
         # What rests makes one outcome worse, by its level a contract, and leaves the other as it is.
         lock = position.cost[side] + plan.rests * limit - position.cash_flow
         if side == SELL:
-            lock -= PAYOUT * position.net
+            lock -= PAYOUT * net
         if lock < position.lock:
             lock = position.lock
     agent = position.agent
     if agent.cash - agent.locked + position.lock < lock:
         return _too_dear(market, position, spec, replacing, lock), None
     plan.lock = lock
-    if plan.rests and replacing is None and len(position.orders) >= market.settings.open_orders_per_market:
+    if plan.rests and replacing is None and len(position.orders) >= rules.open_orders_per_market:
         decline = _too_many(market, position, spec, plan)
         if decline is not None:
             return decline, None
     return None, plan
 
 
-def _moved(market: Market, position: Position, side: int, overlay: Overlay) -> tuple[int, int, int]:
-    """What earlier legs did to a position: how far it moved, and how much less of it rests on `side`, of that how much
-    reduce-only."""
-    gone = reducers_gone = 0
-    for order in overlay.gone.values():
-        if order.agent == position.agent.id and order.market == market.id and order.side == side:
-            gone += order.remaining
-            if order.reduce_only:
-                reducers_gone += order.remaining
-    for order_id, cut in overlay.cut.items():
-        mine = position.orders.get(order_id)
-        if mine is not None and mine.side == side:
-            gone += cut
-            reducers_gone += cut
-    return overlay.moved.get((market.id, position.agent.id), 0), gone, reducers_gone
+def _as_left(
+    market: Market, position: Position, side: int, replacing: Order | None, overlay: Overlay | None
+) -> tuple[int, int]:
+    """The position, and what rests on `side`, as an amend (without the order it replaces) or earlier legs leave them."""
+    net, resting = position.net, position.resting[side]
+    if replacing is not None:
+        resting -= replacing.remaining
+    if overlay is not None:
+        net += overlay.moved.get((market.id, position.agent.id), 0)
+        resting -= sum(order.remaining for order in overlay.gone_from(position, side))
+        resting -= sum(overlay.cut_from(position, side))
+    return net, resting
+
+
+def _not_trading(market: Market, ts: int) -> Decline:
+    if market.status == PENDING:
+        return "MARKET_NOT_OPEN", {"retry_after_ms": market.open_at - ts}
+    return ("MARKET_CLOSED" if market.status != MARKET_IS_OPEN else "MARKET_HALTED"), {}
+
+
+def _malformed(rules: Settings, spec: OrderSpec) -> Decline:
+    if spec.qty < 1:
+        return "INVALID_QTY", {"min_qty": 1, "max_qty": rules.max_order_qty}
+    if spec.price is not None and not PRICE_MIN <= spec.price <= PRICE_MAX:
+        return "PRICE_OUT_OF_RANGE", {"price_min": PRICE_MIN, "price_max": PRICE_MAX}
+    if not spec.leverage_ok:
+        return "INVALID_LEVERAGE", {"max_leverage": 1}
+    return "INVALID_MARGIN_MODE", {}
+
+
+def _late(spec: OrderSpec, ts: int) -> Decline | None:
+    if spec.timestamp_ms is not None and spec.recv_window_ms is not None:
+        late = ts - spec.timestamp_ms
+        if abs(late) > spec.recv_window_ms:
+            return "STALE_REQUEST", {"late_by_ms": late, "recv_window_ms": spec.recv_window_ms}
+    if spec.expires_at is not None and spec.expires_at <= ts:
+        return "ORDER_EXPIRED", {"late_by_ms": ts - spec.expires_at}
+    return None
+
+
+def _not_reducing(
+    position: Position, spec: OrderSpec, net: int, replacing: Order | None, overlay: Overlay | None
+) -> Decline | None:
+    """REDUCE_ONLY_VIOLATION, if the position `net` has no room for the order beside those that reduce it already."""
+    side = spec.side
+    reducing = position.reducing[side]
+    if replacing is not None and replacing.reduce_only:
+        reducing -= replacing.remaining
+    if overlay is not None:
+        reducing -= sum(order.remaining for order in overlay.gone_from(position, side) if order.reduce_only)
+        reducing -= sum(overlay.cut_from(position, side))
+    room = max(0, reducible(net, side) - reducing)
+    return ("REDUCE_ONLY_VIOLATION", {"max_qty": room}) if spec.qty > room else None
 
 
 def _too_many(market: Market, position: Position, spec: OrderSpec, plan: Plan) -> Decline | None:

@@ -2,6 +2,7 @@
 
 Each link is a pure question to the state that answers None or `(code, repair)`, where the repair holds integers only.
 Links 1 and 2 judge orders of one contract or more at prices inside the band; anything else has a code of its own.
+`plan.judge` asks them in this order, and only where they could decline.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ def fat_finger(market: Market, spec: OrderSpec) -> Decline | None:
         return None if qty <= rules.max_order_qty else ("FAT_FINGER", {"max_qty": rules.max_order_qty})
     if qty > rules.max_order_qty or qty * price > rules.max_order_notional_cents:
         return "FAT_FINGER", {"max_qty": min(rules.max_order_qty, rules.max_order_notional_cents // price)}
-    bid, ask = market.book.best
-    mark = (bid + PAYOUT - ask) // 2 if bid >= 0 and ask >= 0 else market.last_price
+    mark = market.mark()
     if mark is None:
         return None
     # A SELL is judged as the purchase of NO that it is: both the price and the mark by their complements.
