@@ -10,16 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from raeth.audit import AuditFailed, audit_file
+from raeth.audit import AuditFailed, Report, audit_file, audit_url
 from raeth.clock import ManualClock
 from raeth.engine import codec
 from raeth.engine import commands as cmd
 from raeth.engine.snapshot import state_hash
 from raeth.engine.types import ENGINE_VERSION
-from raeth.journal.base import EMPTY_HEAD
+from raeth.journal.base import EMPTY_HEAD, Row
 from raeth.journal.chain import head_of, next_row
+from raeth.journal.postgres import PostgresJournal
+from raeth.journal.sqlite import SqliteJournal
+from raeth.store.migrate import upgrade
+from raeth.store.moment import postgres_moment, sqlite_moment
+from raeth.store.projector import Projector
+from raeth.store.reader import sqlite_url
 from raeth.store.tables import DERIVED
 from tests.engine.workloads import generate
+from tests.postgres import fresh_database, shared_server
 from tests.sequencer.node import OPEN_AT, RULES, order, prepare, running, signup, trader
 
 MINUTE = 60_000
@@ -124,11 +131,32 @@ def test_a_row_that_changed_its_place(path: Path) -> None:
     assert failure(path).seq == last
 
 
-def test_a_missing_end_shows_in_the_tables(path: Path) -> None:
-    """The chain alone cannot tell; the tables hold what the lost command did."""
+def test_a_missing_end(path: Path) -> None:
+    """The chain alone cannot tell; the journal counts its rows, and the tables hold what the lost command did."""
     last = head(path)
     change(path, "DELETE FROM journal WHERE seq >= ?", last)
-    assert failure(path).seq == last
+    assert failure(path).seq == last and "missing at the end" in failure(path).why
+    change(path, "UPDATE journal_meta SET head_seq = ?", last - 1)
+    assert failure(path).seq == last and "the tables claim" in failure(path).why
+    change(path, "UPDATE journal_meta SET projected_seq = ?", last - 1)
+    assert failure(path).seq == last and "the whole row" in failure(path).why
+
+
+def test_an_end_that_nobody_counted(path: Path) -> None:
+    change(path, "UPDATE journal_meta SET head_seq = head_seq - 1, projected_seq = projected_seq - 1")
+    assert failure(path).seq == head(path)
+
+
+def test_a_journal_that_does_not_know_its_end(path: Path) -> None:
+    change(path, "DELETE FROM journal_meta")
+    assert failure(path).seq == 0 and "does not say where" in failure(path).why
+
+
+def test_tables_that_were_written_with_every_row(path: Path) -> None:
+    """As a venue of an older version left it: no mark, and its tables end where the journal does."""
+    change(path, "ALTER TABLE journal_meta DROP COLUMN projected_seq")
+    change(path, "UPDATE journal_meta SET format = 1")
+    assert audit_file(path).tables_seq == head(path)
 
 
 def rewrite(path: Path, seq: int, **changed: bytes) -> None:
@@ -228,3 +256,117 @@ async def test_a_generated_workload_is_proved(tmp_path: Path) -> None:
             await node.submit(command)
         expected = state_hash(node.state)
     assert audit_file(path).state_hash == expected
+
+
+# ---- wherever the journal is, and while its tables follow it ----
+
+
+def rows_of(path: Path) -> list[Row]:
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT seq, ts, command, events, hash FROM journal ORDER BY seq").fetchall()
+    return [Row(*row) for row in rows]
+
+
+async def write(journal: SqliteJournal | PostgresJournal, address: object, rows: list[Row], mark: int) -> None:
+    """A venue of these rows whose tables follow them up to `mark`."""
+    await journal.open()
+    await asyncio.to_thread(upgrade, address)  # type: ignore[arg-type]
+    projector = Projector()
+    for row in rows[:mark]:
+        projector.add(row.seq, row.ts, codec.decode_command(row.command), codec.decode_events(row.events))
+    await journal.begin(0)
+    await journal.commit(rows, (), projector.take(), mark)
+    await journal.close()
+
+
+class Twin:
+    """One venue in both databases."""
+
+    def __init__(self, folder: Path, rows: list[Row], mark: int) -> None:
+        self.path, self.url = folder / "twin.db", fresh_database()
+        asyncio.run(write(SqliteJournal(self.path), sqlite_url(self.path), rows, mark))
+        asyncio.run(write(PostgresJournal(self.url), self.url, rows, mark))
+
+    def change(self, sql: str) -> None:
+        change(self.path, sql)
+        shared_server().execute(sql, url=self.url)
+
+    def reports(self) -> tuple[Report, Report]:
+        return audit_file(self.path), audit_url(self.url)
+
+    def failures(self) -> tuple[AuditFailed, AuditFailed]:
+        with pytest.raises(AuditFailed) as one:
+            audit_file(self.path)
+        with pytest.raises(AuditFailed) as other:
+            audit_url(self.url)
+        return one.value, other.value
+
+
+@pytest.fixture
+def twin(honest: Path, tmp_path: Path) -> Twin:
+    rows = rows_of(honest)
+    return Twin(tmp_path, rows, len(rows))
+
+
+def test_both_databases_are_proved_alike(twin: Twin) -> None:
+    one, other = twin.reports()
+    assert one.as_dict() | {"seconds": 0} == other.as_dict() | {"seconds": 0}
+    assert one.tables_seq == one.commands > 20 and dict(other.lines())["tables"] == "equal to the journal"
+
+
+CHANGES = [
+    "UPDATE journal SET ts = ts + 1 WHERE seq = 7",
+    "DELETE FROM journal WHERE seq = 7",
+    "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)",
+    "UPDATE journal SET events = command WHERE seq = 7",
+    "UPDATE journal_meta SET head_seq = head_seq - 1, projected_seq = projected_seq - 1",
+    "UPDATE orders SET filled = filled + 1 WHERE id = (SELECT max(id) FROM orders)",
+    "UPDATE api_keys SET name = 'x' WHERE key_id = (SELECT max(key_id) FROM api_keys)",
+    "DELETE FROM fills WHERE trade_id = (SELECT min(trade_id) FROM fills)",
+    "INSERT INTO accounts VALUES (5, 'nobody', 5)",
+]
+
+
+def test_what_somebody_changed_is_found_alike(twin: Twin, honest: Path) -> None:
+    for number, sql in enumerate(CHANGES):
+        folder = twin.path.parent / str(number)
+        folder.mkdir()
+        changed = Twin(folder, rows_of(honest), head(honest))
+        changed.change(sql)
+        one, other = changed.failures()
+        assert (one.seq, one.why) == (other.seq, other.why), sql
+
+
+def test_tables_may_be_behind_but_not_wrong(honest: Path, tmp_path: Path) -> None:
+    rows = rows_of(honest)
+    mark = len(rows) - 9
+    twin = Twin(tmp_path, rows, mark)
+    for report in twin.reports():
+        assert (report.tables_seq, report.commands) == (mark, len(rows))
+        assert dict(report.lines())["tables"] == f"equal to the journal up to seq {mark}, 9 commands behind"
+    for moved in (9, -25):
+        twin.change(f"UPDATE journal_meta SET projected_seq = projected_seq + {moved}")
+        assert all("table " in failure.why for failure in twin.failures())
+    twin.change("UPDATE journal_meta SET projected_seq = projected_seq + 16")
+    assert twin.reports()[0].tables_seq == mark
+    twin.change("UPDATE orders SET filled = filled + 1 WHERE id = (SELECT min(id) FROM orders)")
+    assert all("column filled" in failure.why for failure in twin.failures())
+
+
+def test_a_moment_is_one_moment(twin: Twin) -> None:
+    """Whatever the venue commits while it is audited."""
+    count = "SELECT count(*) FROM accounts"
+    with sqlite_moment(twin.path) as one, postgres_moment(twin.url) as other:
+        before = [list(moment.execute(count)) for moment in (one, other)]
+        twin.change("INSERT INTO accounts VALUES (5, 'new', 5)")
+        assert [list(moment.execute(count)) for moment in (one, other)] == before
+        with pytest.raises(Exception, match="read-only"):
+            list(other.execute("DELETE FROM accounts RETURNING id"))
+
+
+def test_a_database_that_is_not_there() -> None:
+    with pytest.raises(AuditFailed, match="cannot be read") as caught:
+        audit_url("postgresql://raeth:open-sesame@127.0.0.1:1/raeth")
+    assert caught.value.seq == 0 and "sesame" not in caught.value.why
+    with pytest.raises(AuditFailed, match="journal_meta"):
+        audit_url(fresh_database())
