@@ -7,7 +7,7 @@ record on idempotency). Must not know how commands are batched, nor HTTP.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from raeth.engine import codec
 from raeth.engine.commands import Command, PlaceBatch, PlaceOrder
@@ -44,7 +44,7 @@ class Outcome:
     seq: int
     ts: int
     events: list[Event]
-    orders: list[PlacedOrder] = field(default_factory=list)
+    orders: Sequence[PlacedOrder] = ()
     replayed: bool = False
 
     def refused(self) -> Refused | None:
@@ -52,35 +52,42 @@ class Outcome:
         return last if isinstance(last, Refused) else None
 
 
-@dataclass(slots=True)
+_NO_REPLAYS: dict[int, Key] = {}
+
+
 class Request:
     """A command with its keys. `replays` maps the places that were asked for before to the key that knows them."""
 
-    command: Command | None
-    keys: Sequence[IdemKey]
-    replays: dict[int, Key] = field(default_factory=dict)
+    __slots__ = ("command", "keys", "replays")
+
+    def __init__(self, command: Command | None, keys: Sequence[IdemKey]) -> None:
+        self.command = command
+        self.keys = keys
+        self.replays = _NO_REPLAYS
 
     def without_replays(self, known: Known) -> Command | None:
         """The command less the orders that are already in the journal; None if nothing of it is left to do.
 
         Raises IDEMPOTENCY_CONFLICT for a known key with another body, and for an atomic batch that is known in part."""
         fresh: dict[str, IdemKey] = {}
+        replays: dict[int, Key] = {}
         for key in self.keys:
             first = known.get((key.owner, key.key))
             twin = fresh.setdefault(key.key, key)
             if (first.fingerprint if first is not None else twin.fingerprint) != key.fingerprint:
                 raise RaethError(Code.IDEMPOTENCY_CONFLICT)
             if first is not None:
-                self.replays[key.place] = first
+                replays[key.place] = first
             elif twin is not key:
                 # The same key twice in one batch: the second is a replay of the first, once that has a place.
-                self.replays[key.place] = Key(key.owner, key.key, 0, twin.place, key.fingerprint)
+                replays[key.place] = Key(key.owner, key.key, 0, twin.place, key.fingerprint)
         command = self.command
-        if not self.replays:
+        if not replays:
             return command
+        self.replays = replays
         if not isinstance(command, PlaceBatch):
             return None
-        left = tuple(spec for place, spec in enumerate(command.orders) if place not in self.replays)
+        left = tuple(spec for place, spec in enumerate(command.orders) if place not in replays)
         if left and command.atomic:
             raise RaethError(Code.IDEMPOTENCY_CONFLICT)
         return PlaceBatch(command.agent, command.key_id, left, command.atomic) if left else None
@@ -105,7 +112,12 @@ class Request:
 
     def first_answer(self, outcome: Outcome) -> Outcome:
         """The outcome to give when nothing of the request is a replay."""
-        if isinstance(self.command, PlaceOrder | PlaceBatch):
+        kind = type(self.command)
+        if kind is PlaceOrder:
+            last = outcome.events[-1]  # its result; of a refused command there is no order
+            if type(last) is OrderPlaced:
+                outcome.orders = (PlacedOrder(last.order, False),)
+        elif kind is PlaceBatch:
             outcome.orders = [PlacedOrder(order, False) for order in _placed(outcome.events)]
         return outcome
 

@@ -146,8 +146,11 @@ class Journal(Protocol):
 
     backend: str
     """Name of the database, as health reports show it, for example "sqlite"."""
-    tight: bool
-    """Little room is left to write: what can be put off should not be, or it may have to wait for an operator."""
+
+    @property
+    def tight(self) -> bool:
+        """Little room is left to write: what can be put off should not be, or it may have to wait for an operator."""
+        ...
 
     async def open(self) -> Head:
         """Create or open the journal; its head. Raises JournalDamaged for what is no journal, is of a newer format, or

@@ -24,11 +24,11 @@ def chain_hash(previous: bytes, seq: int, ts: int, command: bytes, events: bytes
     return sha256(_pack(previous, seq, ts, len(command), len(events)) + command + events).digest()
 
 
-def next_row(head: Head, ts: int, command: bytes, events: bytes) -> Row:
-    """The row that follows `head`; its `ts` must not be before the head's."""
-    assert ts >= head.ts
-    seq = head.seq + 1
-    return Row(seq, ts, command, events, chain_hash(head.hash, seq, ts, command, events))
+def next_row(last: Head | Row, ts: int, command: bytes, events: bytes) -> Row:
+    """The row that follows `last`; its `ts` must not be before that one's."""
+    assert ts >= last.ts
+    seq = last.seq + 1
+    return Row(seq, ts, command, events, chain_hash(last.hash, seq, ts, command, events))
 
 
 def head_of(row: Row) -> Head:

@@ -18,7 +18,7 @@ from raeth.engine.commands import Command, Configure, Resurface, Tick
 from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION, Settings
 from raeth.errors import Code, RaethError
-from raeth.idempotency import IdemKey, Outcome, Request
+from raeth.idempotency import IdemKey, Outcome
 from raeth.journal.base import (
     Journal,
     Write,
@@ -202,7 +202,7 @@ class Sequencer(Writer):
         self, command: Command | None, keys: Sequence[IdemKey] = (), writes: Writes = ()
     ) -> asyncio.Future[Outcome]:
         """`submit` for callers that do not wait: the command has its place in the order when this returns."""
-        return self._enqueue(Item(Request(command, keys), writes, asyncio.get_running_loop().create_future()))
+        return self._enqueue(Item(asyncio.get_running_loop().create_future(), command, keys, writes))
 
     async def _keep_time(self) -> None:
         """Move the venue when nobody asks it to: whenever something falls due, and at least once a second."""

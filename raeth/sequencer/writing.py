@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -24,10 +23,11 @@ from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION
 from raeth.errors import Code, RaethError
-from raeth.idempotency import Outcome, Request
+from raeth.idempotency import IdemKey, Outcome, Request
 from raeth.journal.base import (
     EMPTY_HEAD,
     Begun,
+    Head,
     Journal,
     JournalDamaged,
     JournalUnavailable,
@@ -70,16 +70,25 @@ Needed = Callable[[State, int], bool]
 """Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Request):
     """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
 
-    request: Request
-    writes: Writes
-    done: asyncio.Future[Outcome]
-    needed: Needed | None = None
-    outcome: Outcome | None = None
-    error: RaethError | None = None
+    __slots__ = ("done", "error", "needed", "outcome", "writes")
+
+    def __init__(
+        self,
+        done: asyncio.Future[Outcome],
+        command: Command | None,
+        keys: Sequence[IdemKey] = (),
+        writes: Writes = (),
+        needed: Needed | None = None,
+    ) -> None:
+        super().__init__(command, keys)
+        self.done = done
+        self.writes = writes
+        self.needed = needed
+        self.outcome: Outcome | None = None
+        self.error: RaethError | None = None
 
 
 class Writer:
@@ -123,8 +132,10 @@ class Writer:
         if len(self._queue) >= MAX_QUEUE:
             self.health.mode = "backpressured"
             raise RaethError(Code.SERVICE_DEGRADED)
-        self._queue.append(item)
-        self._wake.set()
+        queue = self._queue
+        if not queue:
+            self._wake.set()
+        queue.append(item)
         return item.done
 
     def halt(self, why: str) -> None:
@@ -180,7 +191,7 @@ class Writer:
         """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish.
 
         The one that is due brings the tables forward too: by what they lack, and by this batch."""
-        wanted = [(key.owner, key.key) for item in batch for key in item.request.keys]
+        wanted = [(key.owner, key.key) for item in batch if item.keys for key in item.keys]
         started = time.perf_counter()
         following = self._following
         carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
@@ -256,33 +267,31 @@ class Writer:
         private: list[Write] = []
         facts: list[Committed] = []
         known = dict(begun.hits)
-        head = self._head
+        last: Head | Row = self._head
         for item in batch:
-            request = item.request
-            command = request.command
+            command = item.command
             if item.needed is not None and not item.needed(self.state, ts):
-                item.outcome = Outcome(head.seq, ts, [])
+                item.outcome = Outcome(last.seq, ts, [])
                 continue
-            if request.keys:
+            if item.keys:
                 try:
-                    command = request.without_replays(known)
+                    command = item.without_replays(known)
                 except RaethError as conflict:
                     item.error = conflict
                     continue
             if command is None:
-                if request.command is None and not callable(item.writes):
+                if item.command is None and not callable(item.writes):
                     private.extend(item.writes)
-                    item.outcome = Outcome(head.seq, ts, [])
+                    item.outcome = Outcome(last.seq, ts, [])
                 continue
-            seq = head.seq + 1
+            seq = last.seq + 1
             events = apply(self.state, command, seq, ts)
-            row = next_row(head, ts, codec.encode_command(command), codec.encode_events(events))
-            rows.append(row)
-            head = head_of(row)
-            item.outcome = Outcome(seq, ts, events)
-            if request.keys:
-                keys.extend(request.book(item.outcome, known))
-            if item.writes and item.outcome.refused() is None:
+            last = next_row(last, ts, codec.encode_command(command), codec.encode_events(events))
+            rows.append(last)
+            item.outcome = outcome = Outcome(seq, ts, events)
+            if item.keys:
+                keys.extend(item.book(outcome, known))
+            if item.writes and outcome.refused() is None:
                 private.extend(item.writes(events) if callable(item.writes) else item.writes)
             facts.append(Committed(seq, ts, command, events))
         return rows, keys, private, facts
@@ -300,12 +309,12 @@ class Writer:
             if item.done.done():
                 continue
             answer, error = None, item.error
-            if error is None and not item.request.replays:
+            if error is None and not item.replays:
                 assert item.outcome is not None
-                answer = item.request.first_answer(item.outcome)
+                answer = item.first_answer(item.outcome)
             elif error is None:
                 try:
-                    answer = await item.request.answer(item.outcome, self.journal)
+                    answer = await item.answer(item.outcome, self.journal)
                 except (JournalUnavailable, JournalDamaged):
                     error = RaethError(Code.SERVICE_DEGRADED)
             if item.done.done():
@@ -474,7 +483,7 @@ class Writer:
 
 
 def item_of(command: Command, needed: Needed | None = None) -> Item:
-    return Item(Request(command, ()), (), asyncio.get_running_loop().create_future(), needed)
+    return Item(asyncio.get_running_loop().create_future(), command, needed=needed)
 
 
 def release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> None:

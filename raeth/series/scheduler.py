@@ -61,7 +61,8 @@ class Scheduler:
         """Until cancelled: the feed, the index and the prints."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.watch(), name="reference")
-            group.create_task(self.bring(), name="series")
+            group.create_task(self._index(), name="index")
+            group.create_task(self._prints(), name="prints")
 
     async def watch(self) -> None:
         """Until cancelled: the source alone, which then knows prices from before it is needed."""

@@ -204,7 +204,7 @@ class TestIdempotency:
             agent = await trader(node)
             await node.submit(cmd.Freeze("op", "test"))
             refused = await node.submit(order(node, agent), [key(agent, "a")])
-            assert refused.refused() == ev.Refused("EXCHANGE_FROZEN") and refused.orders == []
+            assert refused.refused() == ev.Refused("EXCHANGE_FROZEN") and not refused.orders
             await node.submit(cmd.Unfreeze("op", None))
             outcome = await node.submit(order(node, agent, 51), [key(agent, "a", b"other")])
             assert not outcome.orders[0].replayed

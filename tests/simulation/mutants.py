@@ -25,7 +25,7 @@ class AnswersBeforeCommit(Sequencer):
     def _apply_batch(self, batch: list[Any], begun: Begun, ts: int) -> Batch:
         made = super()._apply_batch(batch, begun, ts)
         for item in batch:
-            if self.durable_seq and item.outcome is not None and not item.done.done() and not item.request.replays:
+            if self.durable_seq and item.outcome is not None and not item.done.done() and not item.replays:
                 item.outcome.orders = []
                 item.done.set_result(item.outcome)
         return made
