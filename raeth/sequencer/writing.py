@@ -336,7 +336,8 @@ class Writer:
         """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
         self._behind = False
         while True:
-            before = self.clock.now_ms()
+            # Recorded time begins when it is first asked for, and only a shared database has a clock to compare.
+            before = self.clock.now_ms() if self.shared else 0
             begun = await self.journal.begin(self.state.seq, wanted)
             if begun.now_ms is not None:
                 self._compare_clocks(before, begun.now_ms, self.clock.now_ms())
