@@ -35,6 +35,7 @@ VERSION_FOLDER = "pginstall18"
 SUPERUSER = "raeth"
 START_TIMEOUT_S = 60.0
 PORTS = (20_000, 32_000)
+_PORT_TAKEN = "could not create any TCP/IP sockets"
 UNPRIVILEGED = "nobody"
 """Whom the server runs as where the tests run as root: PostgreSQL refuses root."""
 
@@ -46,10 +47,14 @@ _KEEPER = """
 folder=$1; shift
 "$@" >>"$folder/server.log" 2>&1 </dev/null &
 server=$!
-if read -r signal; then kill -"$signal" $server; wait $server
-else kill -QUIT $server; wait $server; rm -rf "$folder"
+if read -r signal; then kill -"$signal" $server 2>/dev/null; wait $server
+else kill -QUIT $server 2>/dev/null; wait $server; rm -rf "$folder"
 fi
 """
+
+
+class PortTaken(Exception):
+    """Somebody else came first."""
 
 
 class Server:
@@ -64,10 +69,9 @@ class Server:
         self._user = _unprivileged(self._folder)
         self._bin = _binaries(self._folder, self._user)
         self._data = self._folder / "data"
-        self._port = _free_port()
+        self._port = 0
         self._settings = {
             "listen_addresses": "127.0.0.1",
-            "port": str(self._port),
             "unix_socket_directories": "",
             "max_connections": "200",
             "logging_collector": "off",
@@ -77,7 +81,10 @@ class Server:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._initialise()
-        self.start()
+        while self._keeper is None:
+            self._port = _free_port()
+            with suppress(PortTaken):
+                self.start()
 
     @property
     def url(self) -> str:
@@ -94,7 +101,8 @@ class Server:
     @property
     def log(self) -> str:
         """What the server has written, since it was made."""
-        return (self._folder / "server.log").read_text(errors="replace")
+        file = self._folder / "server.log"
+        return file.read_text(errors="replace") if file.exists() else ""
 
     @property
     def pid(self) -> int:
@@ -102,9 +110,10 @@ class Server:
         return int(self._pid_file().read_text().split("\n")[0])
 
     def start(self) -> None:
-        """Start it, on the same port and data as before; returns when it takes connections."""
+        """Start it, on the same port and data as before; returns when it takes connections. Raises PortTaken."""
         assert self._keeper is None, "started twice"
-        settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        settings = [f"--{name}={value}" for name, value in (self._settings | {"port": self._port}).items()]
+        log_before = len(self.log)
         self._keeper = subprocess.Popen(
             ["/bin/sh", "-c", _KEEPER, "keeper", self._folder, self._bin / "postgres", "-D", self._data, *settings],
             stdin=subprocess.PIPE,
@@ -112,6 +121,9 @@ class Server:
         )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._takes_connections():
+            if _PORT_TAKEN in self.log[log_before:]:
+                self.stop()
+                raise PortTaken(self._port)
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"PostgreSQL did not start:\n{self.log[-2_000:]}")
             time.sleep(0.02)

@@ -70,7 +70,7 @@ def copy(
             prepare()
             runner.run(target.execute([_BEGIN]))
             head = _copy_rows(source, runner, target, project)
-            keys = _copy_keys(source, runner, target)
+            keys = _copy_keys(source, runner, target, head)
             snapshot_seq = _copy_snapshot(source, runner, target, head)
             private_rows = _copy_private(source, runner, target, private)
             runner.run(target.execute([_FINISH]))
@@ -95,10 +95,10 @@ def _copy_rows(
     return head
 
 
-def _copy_keys(source: Source, runner: asyncio.Runner, target: Journal) -> int:
+def _copy_keys(source: Source, runner: asyncio.Runner, target: Journal, head: Head) -> int:
     count = 0
     for fields in _batches(source.execute(_KEYS)):
-        runner.run(_append(target, None, (), [Key(*each) for each in fields], (), None))
+        runner.run(_append(target, head, (), [Key(*each) for each in fields], (), None))
         count += len(fields)
     return count
 
@@ -126,14 +126,14 @@ def _copy_private(source: Source, runner: asyncio.Runner, target: Journal, priva
 
 async def _append(
     target: Journal,
-    known: Head | None,
+    known: Head,
     rows: Sequence[Row],
     keys: Sequence[Key],
     writes: Sequence[Write],
     projected: int | None,
 ) -> None:
-    begun = await target.begin(known.seq if known is not None else 0)
-    if known is not None and begun.head != known:
+    begun = await target.begin(known.seq)
+    if begun.head != known:
         await target.rollback()
         raise JournalRefused("somebody else writes to the target")
     await target.commit(rows, keys, writes, projected)
