@@ -110,7 +110,7 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
     rate, rebate_rate = rules.taker_rate_bps, rules.maker_rebate_bps
     side, order_id, agent_id, market_id = order.side, order.id, order.agent, market.id
     taker_num = order.taker_num
-    first_fee = fee_before = taker_fee_cents(taker_num)
+    first_fee = fee_before = taker_fee_cents(taker_num) if taker_num else 0
     rebates = 0
     fills: list[Fill] = []
     for maker, qty in plan.fills:

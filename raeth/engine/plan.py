@@ -229,8 +229,11 @@ def after_plan(
         else:
             sells += plan.rests * (PAYOUT - price)
     if plan.fills:
-        before = replacing.taker_num if replacing is not None else 0
-        fee = taker_fee_cents(before + plan.weight * market.settings.taker_rate_bps) - taker_fee_cents(before)
+        number = plan.weight * market.settings.taker_rate_bps
+        if replacing is None:
+            fee = taker_fee_cents(number)
+        else:
+            fee = taker_fee_cents(replacing.taker_num + number) - taker_fee_cents(replacing.taker_num)
         if side == BUY:
             net += plan.filled
             flow -= plan.notional + fee
@@ -287,9 +290,9 @@ def judge(
     # The risk chain.
     off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
     if qty >= 1 and not off_grid:
-        # The mark is never below the best of the order's own side: at that level or behind it no price is too far.
+        # Between two touches the mark is never below the order's own side's: who goes no further from that is not far.
         if not spec.confirm_fat_finger and (
-            limit > best[side]
+            limit > best[side] + rules.fat_finger_distance
             or best[1 - side] < 0
             or price is None
             or qty > rules.max_order_qty
@@ -363,7 +366,7 @@ def judge(
 def _as_left(
     market: Market, position: Position, side: int, replacing: Order | None, overlay: Overlay | None
 ) -> tuple[int, int]:
-    """The position, and what rests on `side`, as an amend (without the order it replaces) or earlier legs leave them."""
+    """The position, and what rests on `side`, as an amend (less the order it replaces) or earlier legs leave them."""
     net, resting = position.net, position.resting[side]
     if replacing is not None:
         resting -= replacing.remaining
