@@ -24,6 +24,8 @@ from benchmarks.wire import Wire, connect, frame
 
 SUBSCRIBERS = 500
 ORDERS_PER_S = 500
+CONNECT_S = 5.0
+"""So many sockets may take so long."""
 
 
 class Fanout(NamedTuple):
@@ -128,7 +130,7 @@ def _changes(wire: Wire) -> list[tuple[int, float]]:
 def fan_out(stage: Stage, seconds: float, count: int) -> Fanout:
     """What `count` subscribers of the book cost the orders, and how soon they know."""
     port, key = stage.venue.port, stage.venue.keys[0]
-    market = open_window(port, 2 * seconds + 7)
+    market = open_window(port, 2 * seconds + CONNECT_S)
     _cancel_all(port, key)
     alone = uvloop.run(paced(port, key, market, seconds))
     _cancel_all(port, key)
