@@ -8,6 +8,8 @@ from enum import Enum
 class Access(Enum):
     """Who may make a call. Every route carries one, so that a test can walk all of them."""
 
+    __hash__ = object.__hash__  # the enum's own is a call in Python, and this is a key on the order path
+
     PUBLIC = "public"
     """Anybody; credentials are not looked at."""
     OPTIONAL_AGENT = "optional_agent"
@@ -31,6 +33,8 @@ class Access(Enum):
 
 class Budget(Enum):
     """What a call draws on (contract, section 12)."""
+
+    __hash__ = object.__hash__  # the enum's own is a call in Python, and this is a key on the order path
 
     NONE = "none"
     READ = "read"

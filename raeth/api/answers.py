@@ -33,6 +33,8 @@ LATENCY_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 SECURITY: Final[tuple[Header, ...]] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 """On every response. JSON is never framed, sniffed or kept."""
 
+_SECURITY_LINES: Final = b"".join(b"%b: %b\r\n" % pair for pair in SECURITY)
+
 PAGE_POLICY: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
@@ -73,7 +75,7 @@ async def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Non
         status, headers, media_type = answer.status, answer.headers, answer.media_type.encode("latin-1")
         body = answer.content if isinstance(answer.content, bytes) else encode(answer.content)
     elif isinstance(answer, Response):
-        answer.raw_headers.extend(_common(call))
+        answer.raw_headers.extend(_pairs(_common(call)))
         tally.note(answer.status_code, time.perf_counter() - call.started)
         await answer(call.scope, call.receive, call.raw_send)
         return
@@ -121,23 +123,35 @@ def unexpected(request_id: str, error: Exception) -> RaethError:
     return RaethError(Code.INTERNAL_ERROR)
 
 
-def _common(call: Call) -> list[Header]:
-    headers: list[Header] = [(b"x-request-id", call.request_id.encode()), *SECURITY]
-    if call.meter is not None and call.is_api:
-        headers += call.meter.headers()
-    return headers
+def _common(call: Call) -> bytes:
+    """The headers of every answer, as lines."""
+    meter = call.meter
+    return b"x-request-id: %b\r\n%b%b" % (
+        call.request_id.encode(),
+        _SECURITY_LINES,
+        meter.lines() if meter is not None and call.is_api else b"",
+    )
+
+
+def _pairs(lines: bytes) -> list[Header]:
+    """Header lines as the pairs of an ASGI message."""
+    found = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in found]
 
 
 async def _send(
     call: Call, status: int, body: bytes, media_type: bytes, extra: Mapping[str, str] | None, tally: Tally
 ) -> None:
-    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *_common(call)]
+    lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (media_type, len(body), _common(call))
     if extra:
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in extra.items()]
+        lines += _lines_of(extra)
     seconds = time.perf_counter() - call.started
     tally.note(status, seconds)
-    await call.raw_send({"type": "http.response.start", "status": status, "headers": headers})
-    await call.raw_send({"type": "http.response.body", "body": body})
+    if call.exchange is not None:
+        await call.exchange.answer(status, lines, body)
+    else:  # another server than ours
+        await call.raw_send({"type": "http.response.start", "status": status, "headers": _pairs(lines)})
+        await call.raw_send({"type": "http.response.body", "body": body})
     if call.venue.logs_access:
         log.debug(
             "request",
@@ -148,3 +162,10 @@ async def _send(
             ms=round(seconds * 1000, 3),
             actor=call.actor,
         )
+
+
+def _lines_of(extra: Mapping[str, str]) -> bytes:
+    """An answer's own headers. A line break in one would be a header, or a body, of somebody else's choosing."""
+    lines = [f"{name.lower()}: {value}" for name, value in extra.items()]
+    assert not any(sign in line for line in lines for sign in "\r\n\0")
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")

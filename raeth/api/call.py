@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from raeth.api.exchange import EXCHANGE, Exchange
 from raeth.clock import iso_ms
 from raeth.engine.commands import Command
 from raeth.engine.events import Refused
@@ -35,29 +36,32 @@ OPERATOR = "operator"
 class Call(Request):
     """A request that was let in. What is None was not shown, or the route does not ask for it."""
 
+    actor: str = ANONYMOUS
+    """`anonymous`, `agent`, `owner` or `operator`."""
+    agent: Agent | None = None
+    """Whose request it is, or, for an owner's read, the agent asked about. Do not keep it over an `await`."""
+    key: Key | None = None
+    """The agent's API key; None for owners, operators and anonymous callers."""
+    account_id: int | None = None
+    """The engine id of the owner's or the agent's account."""
+    meter: Meter | None = None
+    """The budget this request drew on; its numbers become the X-RateLimit headers."""
+    session_hash: str | None = None
+    """Of the owner's session, so that it can be ended."""
+    must_close: bool = False
+    """The connection is no longer in step: part of the body was not read."""
+    allowed_methods: tuple[str, ...] = ()
+    """For a 404: what the path would answer to."""
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, venue: Venue) -> None:
         super().__init__(scope, receive, send)
         self.raw_send = send
+        self.exchange: Exchange | None = scope.get(EXCHANGE)
+        """The request on its connection, if it came through our own server."""
         self.started = time.perf_counter()
         self.venue = venue
         self.request_id: str = scope["raeth.request_id"]
         self.raw_headers: dict[bytes, bytes] = scope["raeth.headers"]
-        self.actor: str = ANONYMOUS
-        """`anonymous`, `agent`, `owner` or `operator`."""
-        self.agent: Agent | None = None
-        """Whose request it is, or, for an owner's read, the agent asked about. Do not keep it over an `await`."""
-        self.key: Key | None = None
-        """The agent's API key; None for owners, operators and anonymous callers."""
-        self.account_id: int | None = None
-        """The engine id of the owner's or the agent's account."""
-        self.meter: Meter | None = None
-        """The budget this request drew on; its numbers become the X-RateLimit headers."""
-        self.session_hash: str | None = None
-        """Of the owner's session, so that it can be ended."""
-        self.must_close = False
-        """The connection is no longer in step: part of the body was not read."""
-        self.allowed_methods: tuple[str, ...] = ()
-        """For a 404: what the path would answer to."""
 
     @property
     def is_api(self) -> bool:
@@ -111,7 +115,7 @@ class Call(Request):
 
     async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Do it; durable on return. Raises what the engine refused, IDEMPOTENCY_CONFLICT or SERVICE_DEGRADED."""
-        outcome = await self.venue.sequencer.submit(command, keys, writes)
+        outcome = await self.venue.sequencer.enqueue(command, keys, writes)
         refused = outcome.refused()
         if refused is not None:
             raise self.refusal(refused)

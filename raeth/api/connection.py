@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
+from urllib.parse import unquote
 
+import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from raeth.api.exchange import EXCHANGE, Exchange
 from raeth.errors import Code, RaethError
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 HEAD_BYTES_MAX: Final = 32_768
 """Bytes of a head after the piece in which it began; one piece is what the system hands over, at most 256 KiB."""
@@ -29,7 +38,8 @@ class HeadTooLarge(Exception):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """One connection. Whenever the venue owes it nothing it has `head_deadline_s` to bring a whole head."""
+    """One connection. Whenever the venue owes it nothing it has `head_deadline_s` to bring a whole head, and after an
+    answer the server's keep-alive time to begin one."""
 
     head_deadline_s: ClassVar[float] = 10.0
 
@@ -43,27 +53,45 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_is_open = False
         self._head_began = False
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._upgrades = False
+        self.proven: tuple[object, bytes] | None = None
+        """The credential shown last and found right, and what it belongs to. For the door, which judges it."""
+        self._patience = Patience(self.loop, self._is_late)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_timer()
+        self._patience.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._head_began = False
-        super().data_received(data)
+        patience = self._patience
+        if patience.idle:
+            patience.forget()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._upgrades:
+                self.handle_websocket_upgrade()
+            # Any other protocol is declined by going on with this one, as it may be.
+        except httptools.HttpParserError:
+            self.send_400_response("")
+            return
         if self._head_is_open and not self._head_began:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
                 self.send_400_response("")
         cycle = self.cycle
         # Whole requests, one a piece, never come further than this line.
-        if (cycle is None or cycle.response_complete) and self._head_timer is None:
+        if (cycle is None or cycle.response_complete) and not patience.due:
             self._await_head()
 
+    # ---- what the parser calls ----
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._head_is_open = self._head_began = True
         self._head_bytes = 0
 
@@ -71,9 +99,71 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_is_open = False
         if len(self.headers) > HEADERS_MAX or len(self.url) > URL_BYTES_MAX:
             raise HeadTooLarge
-        if self._head_timer is not None:
-            self._forget_timer()
-        super().on_headers_complete()
+        self._patience.forget()
+        parser = self.parser
+        version = parser.get_http_version()
+        raw_path, query = target(self.url)
+        path = raw_path.decode("ascii")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": parser.get_method().decode("ascii"),
+            "scheme": self.scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self.headers,
+            "client": self.client,
+            "server": self.server,
+            "state": self.app_state.copy(),
+        }
+        self._upgrades = parser.should_upgrade() and self._should_upgrade()
+        if self._upgrades:
+            self.scope = cast(Any, scope)
+            return
+        before = self.cycle
+        keeps = version != "1.0" and parser.should_keep_alive()
+        exchange = scope[EXCHANGE] = self.cycle = Exchange(self, scope, keeps, self.expect_100_continue)
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """One task a request; it takes itself off the server's list, which waits for those that are on it."""
+        assert isinstance(cycle, Exchange)
+        task = cycle.task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if self._upgrades or cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        cycle = self.cycle
+        if self._upgrades or cycle.response_complete:
+            return
+        cycle.more_body = False
+        cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        """Go on with the request that waits behind, or wait for the next."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._patience.expect(self.timeout_keep_alive, idle=True)
 
     def send_400_response(self, msg: str) -> None:
         """What is no request, or one with too large a head, gets the flat body of every refusal, and the end."""
@@ -94,15 +184,74 @@ class BoundedHttp(HttpToolsProtocol):
     def _await_head(self) -> None:
         transport: Any = self.transport
         if not transport.is_closing() and transport.get_protocol() in (self, None):  # else it is a socket by now
-            self._head_timer = self.loop.call_later(self.head_deadline_s, self._head_is_late)
+            self._patience.expect(self.head_deadline_s, idle=False)
 
-    def _forget_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
+    def _is_late(self, idle: bool) -> None:
         """Nothing is owed: nobody waits for an answer on this connection."""
-        self._head_timer = None
-        if not self.transport.is_closing():
-            self.transport.abort()
+        transport: Any = self.transport
+        if transport.is_closing() or transport.get_protocol() not in (self, None):
+            return
+        if idle:
+            transport.close()
+        else:
+            transport.abort()
+
+
+class Patience:
+    """How long a peer is waited for. The timer is left running when it is no longer needed, and looks when it fires:
+    a busy connection sets one every few seconds, not one a request."""
+
+    __slots__ = ("_late", "_loop", "_timer", "_timer_at", "due", "idle")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, late: Callable[[bool], None]) -> None:
+        self._loop = loop
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self.due = 0.0
+        """By the loop's clock; 0: nobody is waited for."""
+        self.idle = False
+        """Whether any byte will do."""
+
+    def expect(self, seconds: float, *, idle: bool) -> None:
+        """`late(idle)` is called unless `forget` is, within `seconds`."""
+        self.idle = idle
+        self.due = due = self._loop.time() + seconds
+        if self._timer is None or self._timer_at > due:
+            self._arm(due)
+
+    def forget(self) -> None:
+        self.due = 0.0
+        self.idle = False
+
+    def end(self) -> None:
+        """The connection is gone."""
+        self.forget()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(due, self._look), due
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self.due:
+            return
+        if self._loop.time() < self.due:
+            self._arm(self.due)
+        else:
+            idle = self.idle
+            self.forget()
+            self._late(idle)
+
+
+def target(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target, which is a path nearly always."""
+    if url[:1] == b"/" and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)
+    return parsed.path, parsed.query or b""

@@ -155,8 +155,11 @@ class Door:
 
     def _check_key(self, call: Call, access: Access, key: Key, secret: bytes) -> None:
         spec = key.spec
-        if not hmac.compare_digest(digest_of(self._pepper, secret), spec.digest):
-            raise self._failed(call, Code.AUTH_INVALID)
+        if not self._proved_before(call, key, secret):
+            if not hmac.compare_digest(digest_of(self._pepper, secret), spec.digest):
+                raise self._failed(call, Code.AUTH_INVALID)
+            if call.exchange is not None:
+                call.exchange.connection.proven = key, secret
         if spec.expires_at is not None and spec.expires_at <= real_now_ms():
             raise self._failed(call, Code.AUTH_EXPIRED)
         if not self.from_allowed_address(call, key):
@@ -171,6 +174,12 @@ class Door:
             raise self._refused(call, RaethError(Code.SCOPE_REQUIRED, details=details))
         if agent.suspended and access is Access.AGENT_TRADE:
             raise self._refused(call, RaethError(Code.AGENT_SUSPENDED))
+
+    def _proved_before(self, call: Call, key: Key, secret: bytes) -> bool:
+        """Whether this connection has shown this very secret for this key, and was right. A key that was revoked, or
+        read back from the journal, is another object and has to be proved again."""
+        proven = None if call.exchange is None else call.exchange.connection.proven
+        return proven is not None and proven[0] is key and hmac.compare_digest(proven[1], secret)
 
     # ---- the long way ----
 

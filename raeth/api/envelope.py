@@ -7,9 +7,9 @@ goes on to the framework, which holds the same routes. Must not know credentials
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
+from random import getrandbits
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}").fullmatch
 def request_id(headers: dict[bytes, bytes]) -> str:
     """The caller's own if it has the form, else 12 hex digits."""
     given = headers.get(b"x-request-id")
-    return given.decode() if given is not None and _REQUEST_ID(given) else os.urandom(6).hex()
+    return given.decode() if given is not None and _REQUEST_ID(given) else f"{getrandbits(48):012x}"
 
 
 class Envelope:

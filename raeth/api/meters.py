@@ -8,13 +8,10 @@ of what.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from raeth.clock import real_now_ms
 from raeth.errors import Code, RaethError
-
-if TYPE_CHECKING:
-    from raeth.api.answers import Header
 
 MINUTE_MS: Final = 60_000
 
@@ -34,7 +31,7 @@ class Meter:
         self.limit = limit
         self.reset_ms = reset_ms
         self.used = 0
-        self._fixed = (b"x-ratelimit-limit", b"%d" % limit), (b"x-ratelimit-reset", b"%d" % reset_ms)
+        self._fixed = b"x-ratelimit-limit: %d\r\nx-ratelimit-reset: %d\r\nx-ratelimit-remaining: " % (limit, reset_ms)
 
     def charge(self, cost: int) -> None:
         """Count `cost`; raises RATE_LIMITED when that is more than is left."""
@@ -52,9 +49,10 @@ class Meter:
     async def known(self) -> None:
         """Wait until `used` is what all processes counted."""
 
-    def headers(self) -> tuple[Header, ...]:
+    def lines(self) -> bytes:
+        """The X-RateLimit headers, as lines."""
         left = self.limit - self.used
-        return (*self._fixed, (b"x-ratelimit-remaining", b"%d" % left if left > 0 else b"0"))
+        return b"%b%d\r\n" % (self._fixed, left if left > 0 else 0)
 
 
 class Kind:

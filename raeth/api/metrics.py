@@ -77,17 +77,21 @@ class Metrics:
             self._lag_seconds += late
 
     def _count(self, committed: Iterable[Committed]) -> None:
+        orders = self._orders
         for fact in committed:
             for event in fact.events:
-                if isinstance(event, OrderPlaced):
-                    self._orders[event.order.reject_reason or event.order.status] += 1
-                elif isinstance(event, Traded):
+                kind = type(event)
+                if kind is OrderPlaced:
+                    order = event.order  # type: ignore[attr-defined]
+                    orders[order.reject_reason or order.status] += 1
+                elif kind is Traded:
                     self._trades += 1
-                    self._contracts += event.qty
-                elif isinstance(event, OrderEnded):
-                    self._orders[event.order.cancel_reason or event.order.status] += 1
-                elif isinstance(event, MarketResolved):
-                    self._windows[event.outcome] += 1
+                    self._contracts += event.qty  # type: ignore[attr-defined]
+                elif kind is OrderEnded:
+                    order = event.order  # type: ignore[attr-defined]
+                    orders[order.cancel_reason or order.status] += 1
+                elif kind is MarketResolved:
+                    self._windows[event.outcome] += 1  # type: ignore[attr-defined]
 
     def describe(self) -> Iterator[Metric]:
         """Nothing to check at registration: the venue may not have started yet."""

@@ -150,6 +150,9 @@ class BodyReader:
         if length is not None and not (length.isdigit() and len(length) < 19 and int(length) <= self._max_bytes):
             await self._drain(call)
             raise RaethError(Code.BODY_TOO_LARGE)
+        whole = call.exchange.whole_body() if call.exchange is not None else None
+        if whole is not None and len(whole) <= self._max_bytes:
+            return whole
         try:
             return await self._deadline.of(self._collect(call))
         except TimeoutError:

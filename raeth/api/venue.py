@@ -19,6 +19,7 @@ from raeth.api.budgets import Budgets
 from raeth.api.credentials import Door
 from raeth.api.metrics import Metrics
 from raeth.api.openapi import Document
+from raeth.api.recent import Recent
 from raeth.api.streams.hub import Hub
 from raeth.api.views.names import Names
 from raeth.clock import Clock, real_now_ms
@@ -78,6 +79,7 @@ class Venue:
         self.budgets = Budgets(settings, sequencer.state.born)
         self.door = Door(self, pepper, admin_token)
         self.metrics = Metrics(self)
+        self.recent = Recent(sequencer, store)
         self.passwords = Passwords()
         self.hub = Hub(self)
         self.house: House | None = None

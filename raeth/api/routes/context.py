@@ -16,6 +16,7 @@ from raeth.api import fair
 from raeth.api.access import Access, Budget
 from raeth.api.call import Call
 from raeth.api.lookup import FoundMarket, find_market, market_row, now_ms
+from raeth.api.recent import TRADES
 from raeth.api.routes.reference import reference_body
 from raeth.api.routing import VenueRouter
 from raeth.api.schemas.account import AgentContext
@@ -30,9 +31,7 @@ log = structlog.get_logger("raeth.api.context")
 router = VenueRouter("market data")
 
 DEPTH: Final = 10
-TRADES: Final = 20
 OPEN_ORDERS: Final = 50
-VOLATILITY_MS: Final = 300_000
 YEAR_S: Final = 31_557_600
 
 _estimates: WeakKeyDictionary[Sequencer, tuple[int, fair.Volatility | None]] = WeakKeyDictionary()
@@ -79,13 +78,16 @@ async def get_agent_context(call: Call, market_id: str) -> dict[str, Any]:
     async def reference() -> dict[str, Any]:
         return reference_body(venue.reference.current(now))
 
-    async def trades(market: int) -> list[dict[str, Any]]:
-        page = await venue.store.market_trades(market, limit=TRADES)
-        return [show.trade_body(names, trade) for trade in page.items]
+    async def trades(found: FoundMarket) -> list[dict[str, Any]]:
+        if found.live is not None:
+            newest = await venue.recent.trades(found.id)
+        else:
+            newest = (await venue.store.market_trades(found.id, limit=TRADES)).items
+        return [show.trade_body(names, trade) for trade in newest]
 
     context["reference"] = await part("reference", reference)
     if found is not None:
-        context["recent_trades"] = await part("trades", lambda: trades(found.id))
+        context["recent_trades"] = await part("trades", lambda: trades(found))
     if context["market"] is not None:
         context["seconds_to_close"] = context["market"]["seconds_to_close"]
         await part("fair value", lambda: _fair(call, context, found, now))
@@ -134,11 +136,10 @@ def _from_state(call: Call, names: Names, found: FoundMarket, now: int, context:
 
 
 async def _volatility(call: Call, now: int) -> fair.Volatility | None:
-    """The estimate of this second of venue time, made once for everybody: it reads a thousand rows."""
+    """The estimate of this second of venue time, made once for everybody: it goes over a thousand moves."""
     second, estimate = _estimates.get(call.venue.sequencer, (-1, None))
     if second != now // 1000:
-        ticks = await call.venue.store.reference_history(now - VOLATILITY_MS)
-        estimate = fair.volatility([(tick.ts, tick.price_cents) for tick in ticks])
+        estimate = fair.volatility(await call.venue.recent.moves(now))
         _estimates[call.venue.sequencer] = (now // 1000, estimate)
     return estimate
 

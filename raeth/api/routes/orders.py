@@ -20,6 +20,7 @@ from raeth.api.lookup import (
     find_market,
     known_market,
     market_name,
+    market_now,
     now_ms,
     order_of,
     why_not_open,
@@ -73,7 +74,7 @@ async def place_order(call: Call, body: OrderRequest) -> bytes:
     The answer is sent when the order is durable. With a `client_order_id` the call can be repeated safely.
     """
     agent, key_id, names = call.the_agent.id, call.key_id, call.names
-    market, name = await resolve(call, names, body.market_id)
+    market, name = market_now(call, names, body.market_id) or await resolve(call, names, body.market_id)
     spec = spec_of(body, market)
     key = key_of(agent, body, spec, name)
     outcome = await call.submit(cmd.PlaceOrder(agent, key_id, spec), (key,) if key is not None else ())

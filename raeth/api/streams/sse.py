@@ -15,6 +15,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from raeth.api.exchange import EXCHANGE
 from raeth.api.streams import replies
 from raeth.api.streams.people import identity_of
 from raeth.api.streams.subscriptions import PRIVATE, Subscriptions, Wanted
@@ -153,9 +154,9 @@ class EventStream(Response):
         self._wake.set()
 
     def _abort(self) -> None:
-        transport = self._call.scope.get("raeth.transport")
-        if transport is not None:
-            transport.abort()
+        exchange = self._call.scope.get(EXCHANGE)
+        if exchange is not None:
+            exchange.transport.abort()
 
     # ---- life ----
 

@@ -62,12 +62,8 @@ class Message:
         return made
 
 
-class StreamHttp(BoundedHttp):
-    """The server's HTTP, with its transport handed to the application: it ends event streams that nobody reads."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["raeth.transport"] = self.transport  # type: ignore[typeddict-unknown-key]
+StreamHttp = BoundedHttp
+"""What the server speaks beside its sockets. An event stream finds its connection in the exchange of its scope."""
 
 
 class StreamSocket(WebSocketsSansIOProtocol):

@@ -1,0 +1,145 @@
+"""One request and its answer on a connection: the server's own cycle, with a short way out.
+
+An answer that is ready as a whole leaves in one write, from prepared bytes; a body that came in with its head is taken
+without waiting. What streams, and what is not ours, goes through the server's ASGI messages, which check every header.
+Must not know calls, credentials or the venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+if TYPE_CHECKING:
+    from raeth.api.connection import BoundedHttp
+
+EXCHANGE: Final = "raeth.exchange"
+"""Where a request's scope has it, when it came through our own server."""
+
+_ASIDE: Final = logging.getLogger("uvicorn.access")
+"""Access is logged by the API, which knows who asked; the server's own log stays off."""
+
+
+class Bell:
+    """Wakes the one who waits for the request to go on; `asyncio.Event` for one, at a quarter of its price."""
+
+    __slots__ = ("_rung", "_waiter")
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        self._rung = True
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._rung = False
+
+    async def wait(self) -> None:
+        while not self._rung:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+
+class Dates:
+    """The server's default headers as bytes: it makes a new list of them every second."""
+
+    __slots__ = ("_lines", "_made_of")
+
+    def __init__(self) -> None:
+        self._made_of: list[tuple[bytes, bytes]] | None = None
+        self._lines = b""
+
+    def lines(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._made_of:
+            self._lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._made_of = headers
+        return self._lines
+
+
+_dates: Final = Dates()
+
+
+class Exchange(RequestResponseCycle):
+    """What does not differ between requests is the class's; a request sets the rest."""
+
+    logger = logging.getLogger("uvicorn.error")
+    access_logger = _ASIDE
+    access_log = False
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+
+    def __init__(self, connection: BoundedHttp, scope: dict[str, Any], keep_alive: bool, expects: bool) -> None:
+        # The server's own constructor is not called: these are the fields that it sets.
+        self.connection = connection
+        self.scope = cast(Any, scope)
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.default_headers = connection.server_state.default_headers
+        self.message_event = cast(Any, Bell())
+        self.on_response: Callable[..., None] = connection.on_response_complete
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = expects
+        self.body = bytearray()
+        self.task: asyncio.Task[None] | None = None
+
+    async def run_asgi(self, app: Any) -> None:
+        """The whole life of the request. Whatever the application leaves unsaid is said here."""
+        try:
+            await app(self.scope, self.receive, self.send)
+            if not (self.response_complete or self.disconnected):
+                await self._break_off("answer missing or not complete", None)
+        except BaseException as error:
+            await self._break_off("exception in the application", error)
+        finally:
+            self.scope.pop(EXCHANGE)  # type: ignore[typeddict-item]  # the hot path makes no cycles
+            self.connection.tasks.discard(cast(Any, self.task))
+
+    async def _break_off(self, why: str, error: BaseException | None) -> None:
+        """Our bug, or an order to stop that came too late for an answer."""
+        self.logger.error(why, exc_info=error)
+        if self.response_started:
+            self.transport.close()
+        else:
+            await self.send_500_response()
+
+    def whole_body(self) -> bytes | None:
+        """The body, if all of it is here, and nobody has begun to read it; None: it must be waited for."""
+        if self.more_body or self.disconnected:
+            return None
+        return bytes(self.body)
+
+    async def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send a whole answer. `headers` are lines that end with CRLF, `content-length` among them, all of our own
+        making: nothing here looks for a line break in a value. Does nothing once the peer is gone."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        assert not self.response_started, "one request, one answer"
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        if b"\r\nconnection: close\r\n" in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers += b"connection: close\r\n"
+        head = (STATUS_LINE[status], _dates.lines(self.default_headers), headers, b"\r\n")
+        self.transport.write(b"".join(head if self.scope["method"] == "HEAD" else (*head, body)))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
