@@ -29,6 +29,6 @@ async def _make(path: Path, rows: Sequence[Row]) -> None:
             for row in batch:
                 projector.add(row.seq, row.ts, codec.decode_command(row.command), codec.decode_events(row.events))
             await journal.begin(start)
-            await journal.commit(batch, (), projector.take())
+            await journal.commit(batch, (), projector.take(), batch[-1].seq)
     finally:
         await journal.close()

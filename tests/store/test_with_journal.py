@@ -32,7 +32,7 @@ async def test_tables_are_as_durable_as_the_journal(tmp_path: Path) -> None:
             rows.append(next_row(head, ts, encode_command(command), encode_events(events)))
             head = head_of(rows[-1])
             projector.add(seq, ts, command, events)
-        await journal.commit(rows, (), projector.take())
+        await journal.commit(rows, (), projector.take(), rows[-1].seq)
     await journal.execute([private.insert_secret("pepper", b"1"), *private.sweep(1_000)])
     assert await store.secret("pepper") == b"1"
     assert (await store.list_admin_actions(limit=1)).items[0].seq == len(commands)
