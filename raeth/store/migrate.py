@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+import msgspec
+from sqlalchemy import Connection, Engine, bindparam, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -21,8 +22,10 @@ from sqlalchemy.pool import NullPool
 from raeth.journal.base import JournalUnavailable
 from raeth.journal.postgres_session import describe
 from raeth.store import postgres, standings
+from raeth.store.moment import head_and_mark
 from raeth.store.postgres import is_postgres
 from raeth.store.refill import refill
+from raeth.store.tables import Big
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -82,17 +85,28 @@ def current(connection: Connection) -> str | None:
 def recognise(url: str | URL) -> int | None:
     """The engine version of the newest rules in the journal, before anything is changed; None for a new database.
 
-    Read off the tables, because another engine's commands need not be readable. Raises NewerTables. Blocks.
+    Read off the tables, because another engine's commands need not be readable, and of what has not come to the tables
+    yet off the journal. Raises NewerTables. Blocks.
     """
     return _in_transaction(url, _recognise)
 
 
 def _recognise(connection: Connection) -> int | None:
-    version = _known(current(connection))
-    newest: int | None = connection.execute(text(_ENGINE)).scalar() if version is not None else None
+    if _known(current(connection)) is None:
+        return None
+    newest: int | None = connection.execute(text(_ENGINE)).scalar()
+    if inspect(connection).has_table("journal_meta"):
+        _head, mark = head_and_mark(connection.exec_driver_sql)
+        later = connection.execute(text(_LATER).bindparams(bindparam("mark", mark, type_=Big))).scalars()
+        for command in later:
+            if command.startswith(_CONFIGURE):
+                newest = int(msgspec.json.decode(command)[1])
     return newest
 
 
+# Rules are a JSON list of their name, the engine's version and the settings, whatever else an engine to come may do.
+_CONFIGURE: Final = b'["Configure",'
+_LATER: Final = "SELECT command FROM journal WHERE seq > :mark ORDER BY seq"
 _ENGINE: Final = "SELECT engine_version FROM configurations ORDER BY seq DESC LIMIT 1"
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from raeth.engine.codec import decode_command, decode_events, encode_command, encode_events
+from raeth.engine.commands import Configure
+from raeth.journal.base import EMPTY_HEAD
 from raeth.journal.chain import head_of, next_row
+from raeth.journal.postgres import PostgresJournal
 from raeth.journal.sqlite import SqliteJournal
 from raeth.store import private
-from raeth.store.migrate import upgrade
+from raeth.store.migrate import recognise, upgrade
 from raeth.store.projector import Projector
 from raeth.store.queries import Store
 from raeth.store.reader import sqlite_url
 from raeth.store.rebuild import diff, rebuild
+from tests.postgres import fresh_database
 from tests.store.venue import history
 
 
@@ -44,4 +51,33 @@ async def test_tables_are_as_durable_as_the_journal(tmp_path: Path) -> None:
     real.close()
     scratch.close()
     await store.close()
+    await journal.close()
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+async def test_rules_are_recognised_before_they_are_in_the_tables(tmp_path: Path, backend: str) -> None:
+    """A newer engine may have taken over in the last moment of a venue."""
+    journal: SqliteJournal | PostgresJournal
+    if backend == "sqlite":
+        path = tmp_path / "raeth.db"
+        url, journal = sqlite_url(path), SqliteJournal(path)
+    else:
+        address = fresh_database()
+        url, journal = address, PostgresJournal(address)
+    await journal.open()
+    assert await asyncio.to_thread(recognise, url) is None
+    await asyncio.to_thread(upgrade, url)
+    (seq, ts, first, events), *_ = history()[0]
+    assert isinstance(first, Configure)
+    projector = Projector()
+    projector.add(seq, ts, first, events)
+    old = next_row(EMPTY_HEAD, ts, encode_command(first), encode_events(events))
+    new = next_row(head_of(old), ts, encode_command(Configure(first.engine_version + 1, first.settings)), b"[7]")
+    other = next_row(head_of(new), ts, b'["Unheard of"]', b"?")
+    await journal.begin(0)
+    await journal.commit([old], (), projector.take(), 1)
+    assert await asyncio.to_thread(recognise, url) == first.engine_version
+    await journal.begin(1)
+    await journal.commit([new, other])
+    assert await asyncio.to_thread(recognise, url) == first.engine_version + 1
     await journal.close()
