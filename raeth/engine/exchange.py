@@ -56,8 +56,9 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
 def _admit(state: State, command: Any, for_agent: _ForAgent, out: Events) -> Agent | None:
     """The agent behind a command, unless its key was revoked, or itself suspended, or the venue frozen, since it was
     let in."""
-    key = state.keys.get(command.key_id)
-    if key is None:
+    try:
+        key = state.keys[command.key_id]
+    except KeyError:
         out.append(ev.Refused("AUTH_REVOKED"))
         return None
     agent = key.agent

@@ -10,7 +10,7 @@ import msgspec
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine import risk
-from raeth.engine.clearing import Events, carry_out, end_order, execute, new_id, position_of, reject, shrink, take_out
+from raeth.engine.clearing import Events, carry_out, end_order, execute, position_of, reject, shrink, take_out
 from raeth.engine.fees import taker_fee_cents
 from raeth.engine.margin import lock_cents
 from raeth.engine.plan import Overlay, Plan, judge
@@ -31,8 +31,10 @@ from raeth.engine.types import (
 
 def make_order(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, quote_id: str | None = None) -> Order:
     """An order as it arrives: not judged, not resting."""
+    order_id = state.next_id
+    state.next_id = order_id + 1
     return Order(
-        new_id(state),
+        order_id,
         agent.id,
         agent.account.id,
         spec.market,
@@ -55,36 +57,17 @@ def make_order(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, quote_i
 
 def place(state: State, agent: Agent, spec: cmd.OrderSpec, ts: int, out: Events, quote_id: str | None = None) -> Order:
     """Judge one order and carry it out or decline it; the result is the `OrderPlaced` at the end of `out`."""
-    order_id = state.next_id
-    state.next_id = order_id + 1
-    order = Order(
-        order_id,
-        agent.id,
-        agent.account.id,
-        spec.market,
-        spec.side,
-        spec.type,
-        spec.tif,
-        spec.price,
-        spec.qty,
-        spec.qty,
-        spec.reduce_only,
-        spec.stp,
-        spec.client_order_id,
-        quote_id,
-        spec.expires_at,
-        ts,
-        ts,
-        state.seq,
-    )
-    market = state.markets.get(spec.market)
-    if market is None:
+    order = make_order(state, agent, spec, ts, quote_id)
+    try:
+        market = state.markets[spec.market]
+    except KeyError:
         # An id that is not 0 was vouched for by the tables: the market existed and has ended.
         reject(order, "MARKET_CLOSED" if spec.market else "UNKNOWN_MARKET", {})
         out.append(ev.OrderPlaced(order))
         return order
-    position = market.positions.get(agent.id)
-    if position is None:
+    try:
+        position = market.positions[agent.id]
+    except KeyError:
         position = position_of(market, agent)
     decline, plan = judge(state, market, position, spec, ts)
     if decline is not None:
