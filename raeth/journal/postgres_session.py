@@ -61,9 +61,10 @@ _SCHEMA = (
     "CREATE TABLE snapshots (seq bigint PRIMARY KEY, hash bytea NOT NULL, engine_version bigint NOT NULL,"
     " checksum bytea NOT NULL, blob bytea NOT NULL)",
     "ALTER TABLE snapshots ALTER COLUMN blob SET STORAGE EXTERNAL",
-    # One row that changes with every batch: room for its versions on the one page keeps it small.
-    "CREATE TABLE journal_meta (id integer PRIMARY KEY CHECK (id = 1), format integer NOT NULL,"
-    " head_seq bigint NOT NULL, transactions bigint NOT NULL, projected_seq bigint NOT NULL) WITH (fillfactor = 10)",
+    # One row, and a new version of it with every batch. The newest is at the end of the index, where it is found at
+    # once, however many old ones somebody's long transaction (a dump, an audit) keeps from being cleared away.
+    "CREATE TABLE journal_meta (id integer NOT NULL CHECK (id = 1), format integer NOT NULL, head_seq bigint NOT NULL,"
+    " transactions bigint PRIMARY KEY, projected_seq bigint NOT NULL)",
 )
 _FIRST_META = "INSERT INTO journal_meta VALUES (1, $1, 0, 0, 0)"
 _TABLES = "SELECT to_regclass('journal_meta') IS NOT NULL"

@@ -18,7 +18,7 @@ LOOK_TIMEOUT_S = 5.0
 _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 1.0
 
-_HEAD = "SELECT head_seq FROM journal_meta"
+_HEAD = "SELECT head_seq FROM journal_meta ORDER BY transactions DESC LIMIT 1"
 
 
 async def watch(url: str, own_pid: Callable[[], int], heard: Callable[[], None]) -> None:

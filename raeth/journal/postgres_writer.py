@@ -22,6 +22,7 @@ from raeth.journal.base import (
     JournalRefused,
     JournalUnavailable,
     Key,
+    Known,
     Row,
     Write,
 )
@@ -41,11 +42,11 @@ from raeth.journal.postgres_session import (
 NOTHING_BEHIND = (1 << 63) - 1
 
 # The lock first and alone: the statement after it sees all that was committed before the lock was got.
-_LOCK = "BEGIN; SELECT FROM journal_meta FOR UPDATE"
+_LOCK = "BEGIN; SELECT FROM journal_meta ORDER BY transactions DESC LIMIT 1 FOR UPDATE"
 _STATE = """
 SELECT meta.head_seq, meta.transactions, meta.projected_seq, last.seq, last.ts, last.hash, behind.*, hits.*,
     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
-FROM journal_meta AS meta
+FROM (SELECT * FROM journal_meta ORDER BY transactions DESC LIMIT 1) AS meta
 LEFT JOIN LATERAL (SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1) AS last ON true
 CROSS JOIN LATERAL (
     SELECT array_agg(seq), array_agg(ts), array_agg(command), array_agg(events), array_agg(hash)
@@ -68,8 +69,8 @@ WITH appended AS (
     INSERT INTO journal_keys (owner, key, seq, place, fingerprint)
     SELECT * FROM unnest($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bytea[])
 )
-UPDATE journal_meta SET head_seq = $11, transactions = transactions + 1, projected_seq = $12
-RETURNING CASE WHEN cardinality($1) > 0 THEN pg_notify($13, head_seq::text) END
+UPDATE journal_meta SET head_seq = $11, transactions = transactions + 1, projected_seq = $12 WHERE transactions = $13
+RETURNING CASE WHEN cardinality($1) > 0 THEN pg_notify($14, head_seq::text) END
 """
 _ROW_HASH = "SELECT hash FROM journal WHERE seq = $1"
 _LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
@@ -114,9 +115,9 @@ class PostgresWriter:
             raise JournalDamaged(self._head.seq + 1, f"the rows up to the snapshot at {snapshot_seq} are missing")
         return self._head
 
-    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]]) -> Begun:
+    async def begin(self, known: Known, keys: Sequence[tuple[int, str]]) -> Begun:
         """See `Journal.begin`."""
-        state = await self._lock(known_seq, keys)
+        state, known_seq = await self._lock(known, keys)
         if known_seq > self._head.seq:
             await self.rollback()
             raise JournalDamaged(self._head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
@@ -138,7 +139,9 @@ class PostgresWriter:
             if not self._projected <= mark <= head_seq:
                 raise JournalRefused(f"the mark of the tables cannot go from {self._projected} to {mark}")
             columns = (*_columns(rows), *_columns(keys))
-            await self._session.execute(_APPEND, *columns, head_seq, mark, CHANNEL)
+            done = await self._session.execute(_APPEND, *columns, head_seq, mark, self._transactions, CHANNEL)
+            if done != "UPDATE 1":
+                raise JournalDamaged(0, f"the journal's head moved while it was locked ({done})")
             for sql, parameters in writes:
                 about = sql
                 await self._session.executemany(numbered(sql), parameters)
@@ -202,11 +205,13 @@ class PostgresWriter:
 
     # ---- the lock ----
 
-    async def _lock(self, known_seq: int = NOTHING_BEHIND, keys: Sequence[tuple[int, str]] = ()) -> Any:
-        """Take the lock, and read under it the head and what `_STATE` says. Nothing is held after an error."""
+    async def _lock(self, known: Known = NOTHING_BEHIND, keys: Sequence[tuple[int, str]] = ()) -> tuple[Any, int]:
+        """Take the lock, and read under it the head and what `_STATE` says; with the `seq` that was known by then.
+        Nothing is held after an error."""
         assert not self._held, "begin inside a transaction"
         try:
             await self._begin_transaction()
+            known_seq = known if isinstance(known, int) else known()
             owners, texts = zip(*keys, strict=True) if keys else ((), ())
             state = await self._session.fetchrow(_STATE, known_seq, owners, texts, MAX_BEHIND)
             if state is None:
@@ -217,7 +222,7 @@ class PostgresWriter:
             # What was asked of the database can only be wrong in its keys.
             raise (translate if keys else unreadable)(error) from error
         self._held = True
-        return state
+        return state, known_seq
 
     async def _begin_transaction(self) -> None:
         """The lock on the head. A session that turns out to have been lost meanwhile is made again, once."""
