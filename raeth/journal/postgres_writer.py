@@ -42,7 +42,8 @@ from raeth.journal.postgres_session import (
 NOTHING_BEHIND = (1 << 63) - 1
 
 # The lock first and alone: the statement after it sees all that was committed before the lock was got.
-_LOCK = "BEGIN; SELECT FROM journal_meta ORDER BY transactions DESC LIMIT 1 FOR UPDATE"
+LOCK_HEAD = "SELECT FROM journal_meta ORDER BY transactions DESC LIMIT 1 FOR UPDATE"
+_LOCK = f"BEGIN; {LOCK_HEAD}"
 _STATE = """
 SELECT meta.head_seq, meta.transactions, meta.projected_seq, last.seq, last.ts, last.hash, behind.*, hits.*,
     floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raeth.journal import postgres_session
+from raeth.journal import postgres_session, postgres_writer
 from raeth.journal.base import EMPTY_HEAD, JournalDamaged, JournalRefused, JournalUnavailable, Key, Row, Write
 from raeth.journal.chain import head_of
 from raeth.journal.postgres import PostgresJournal
@@ -100,6 +102,32 @@ async def test_the_name_of_a_driver_in_the_url_does_no_harm(store: PostgresStore
     journal = PostgresJournal(store.place.replace("postgresql://", "postgresql+asyncpg://"))
     assert await journal.open() == EMPTY_HEAD
     await journal.close()
+
+
+async def test_a_long_read_does_not_slow_the_batches_down(
+    store: PostgresStore, journal: PostgresJournal, append: Append
+) -> None:
+    """While somebody looks at the database as it was, old versions of the head stay; nobody must visit them."""
+
+    async def pages_visited() -> int:
+        async with outside.transaction():
+            explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {postgres_writer.LOCK_HEAD}"
+            (plan,) = json.loads(await outside.fetchval(explain))
+            return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
+
+    reading = await asyncpg.connect(store.place)
+    outside = await asyncpg.connect(store.place, server_settings=postgres_session.WRITER_SETTINGS)
+    await reading.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    await reading.execute("SELECT FROM journal_meta")
+    await append(journal, 1)
+    few = await pages_visited()
+    for _ in range(300):
+        await journal.begin(1)
+        await journal.commit([])
+    assert (await outside.fetchval("SELECT pg_relation_size('journal_meta')")) >= 2 * 8_192
+    assert await pages_visited() <= few + 1
+    await reading.close()
+    await outside.close()
 
 
 # ---- projections ----
