@@ -270,7 +270,7 @@ async def serve_workers(settings: Settings, *, adopt: bool, announce: Announce) 
             brief = settings.model_copy(update={"port": reserved.getsockname()[1]})
             workers = Workers(
                 settings.workers,
-                (sys.executable, "-m", "raeth.worker"),
+                (sys.executable, "-P", "-m", "raeth.worker"),
                 lambda number, first: pickle.dumps((brief, number, adopt and first)),
                 lambda told: announce(pickle.loads(told)),  # noqa: S301, from a child of ours through a pipe of ours
             )

@@ -87,8 +87,8 @@ class Workers:
     async def run(self) -> int:
         """Until told to stop, or until a child fails before all were ready; the code to exit with."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+        for told in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(told, self._stopping.set)
         keeping = []
         try:
             for number in range(1, self._count + 1):

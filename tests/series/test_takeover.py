@@ -23,6 +23,7 @@ from raeth.sequencer import Sequencer
 from raeth.series.feeder import Feeder
 from raeth.series.journaled import JournaledIndex
 from tests.sequencer.node import OPEN_AT, running, until
+from tests.series.test_scheduler import Script
 
 BTC = 9_400_000
 MAX_AGE_MS = 5_000
@@ -175,6 +176,25 @@ async def test_a_node_shows_the_journal_until_it_feeds(path: Path) -> None:
         now = venue.clock.now_ms()
         assert standby.current(now + 5_000).status == feeder.current(now + 5_000).status == "STALE"
         assert standby.current(now + 20_000).status == "DOWN"
+
+
+async def test_a_source_that_was_kept_warm_has_seen_the_boundary_itself(path: Path) -> None:
+    async with taken(path) as venue:
+        script = Script([(OPEN_AT - 300, BTC), (OPEN_AT + 100, BTC + 7)], venue.clock)
+        feeder = Feeder(script, venue.clock, venue.sequencer, venue.journaled, warm=True, alone=False)
+        tasks = [asyncio.create_task(feeder.watch())]
+        await asyncio.sleep(0)
+        venue.journaled.heard([Fact(0, [ev.IndexMoved(BTC - 9, OPEN_AT - 900, "scripted", OPEN_AT - 800)])])
+        await venue.walk(OPEN_AT + 1_000)
+        assert OPEN_AT in venue.sequencer.state.unprinted, "it only watches"
+        tasks.append(asyncio.create_task(feeder.feed(venue.confirmed)))
+        await until(lambda: OPEN_AT not in venue.sequencer.state.unprinted)
+        opened = venue.sequencer.state.live
+        assert opened is not None and opened.open_print is not None
+        assert (opened.open_print.rule, opened.open_print.price_cents) == ("SCRIPT", BTC)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_nothing_is_brought_while_the_role_is_in_doubt(path: Path) -> None:
