@@ -1,8 +1,11 @@
 """From events to rows: the statements that keep the derived tables equal to the journal.
 
 Pure: it holds the rows of one batch and nothing else, so any node can project any batch. Must not know the database
-it writes to, the engine's state, or how commands come in. It runs before every answer, so a batch is coalesced: an
+it writes to, the engine's state, or how commands come in. Every order goes through it, so a batch is coalesced: an
 order is written once, however often it changed, and what it wrote is what row-by-row application would have left.
+
+Statements are written for both databases. PostgreSQL takes the type of a placeholder from where it stands: where that
+would be too narrow, as in a product with a constant, it is cast.
 """
 
 from __future__ import annotations

@@ -14,4 +14,4 @@ from raeth.store.reads_standings import StandingReads
 
 
 class Store(OrderReads, MarketReads, AccountReads, HouseReads, StandingReads):
-    """All reads on one pool of read-only connections. `url` as `reader.sqlite_url` or SQLAlchemy writes it."""
+    """All reads on one pool of read-only connections. `url` as `reader.database_url` gives it."""

@@ -1,7 +1,7 @@
 """Who wins: the statements that keep the leaderboard's tables equal to the journal. Rules: docs/leaderboard.md.
 
 Like every projection it keeps nothing between two batches: what a row needs and its event does not carry, the
-statement finds itself, in the transaction of the journal rows it comes from. All of it is integer arithmetic, so that
+statement finds itself, in the transaction that brings all tables forward. All of it is integer arithmetic, so that
 every machine and database comes to the same cells: what is divided is never negative, and products stay below 2^63
 because their factors are capped. Must not know who may see a standing.
 """

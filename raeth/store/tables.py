@@ -47,7 +47,7 @@ class Base(SQLModel):
     metadata = MetaData()
 
 
-# ---- derived: the projector writes them in the transaction of the journal rows they come from ----
+# ---- derived: they follow the journal, whose mark says up to which row they hold it ----
 
 
 class Configuration(Base, table=True):
