@@ -155,6 +155,7 @@ async def _serve(
         uvicorn.Config(
             models.venue,
             loop="uvloop",
+            interface="asgi3",
             http=StreamHttp.within(settings.limits.body_deadline_ms / 1000),
             ws=StreamSocket,
             ws_max_size=settings.limits.frame_bytes,
