@@ -12,6 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from raeth.logs import configure_logging
 from raeth.nodes.workers import Workers, read_brief, write_frame
 
@@ -44,4 +46,5 @@ if __name__ == "__main__":
         child(Path(sys.argv[1]))
     else:
         configure_logging()
-        sys.exit(asyncio.run(parent(Path(sys.argv[1]), sys.argv[2])))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            sys.exit(runner.run(parent(Path(sys.argv[1]), sys.argv[2])))

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from raeth.assembly import CannotServe, assemble
+from raeth.config import Settings
 from tests.e2e.venue import Host, VenueProcess, hosting, until
 
 WITHIN_S = 30
@@ -140,8 +142,8 @@ def ended(node: VenueProcess, count: int) -> list[dict[str, Any]]:
     return found if len(found) >= count else []
 
 
-def test_a_database_that_is_not_there(tmp_path: Path) -> None:
-    with hosting(tmp_path) as host:
-        line = host.refused(1, "--database-url", "postgresql://raeth:hunter2@127.0.0.1:1/none")
-        assert "cannot be reached" in line
-        assert "hunter2" not in line
+async def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    settings = Settings(database_url="postgresql://raeth:hunter2@127.0.0.1:1/none", data_dir=tmp_path)
+    with pytest.raises(CannotServe, match="cannot be reached") as refused:
+        await assemble(settings)
+    assert "hunter2" not in str(refused.value)

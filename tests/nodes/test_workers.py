@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from raeth.server import CannotServe, listen, reserve
 from tests.e2e.venue import STOP_WITHIN_S, VenueProcess, hosting, until
 
 WITHIN_S = 30
@@ -89,6 +91,20 @@ def test_a_child_that_dies_is_started_again_and_all_end_with_a_signal(parent: Pa
     assert is_gone(other) and is_gone(again[2])
 
 
+def test_a_child_that_dies_as_soon_as_it_is_there_is_started_again(parent: Parent) -> None:
+    killed = {pid for _, _, pid in parent.started()}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    listed = Path(f"/proc/{parent.process.pid}/task/{parent.process.pid}/children")
+    until_s = time.monotonic() + WITHIN_S
+    while len(killed) < 6:  # without a pause: they are not to get as far as to read what they are told
+        assert time.monotonic() < until_s, "a child was not started again"
+        for pid in set(map(int, listed.read_text().split())) - killed:
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+    wait("both again", lambda: len({number for number, _, pid in parent.started() if pid not in killed}) == 2)
+
+
 def test_children_end_with_a_parent_that_is_killed(parent: Parent, tmp_path: Path) -> None:
     parent.process.kill()
     for _, _, pid in parent.started():
@@ -108,6 +124,18 @@ def test_a_child_that_cannot_begin_ends_all_with_its_code(tmp_path: Path) -> Non
 # ---- the real ones ----
 
 
+def test_a_port_that_another_venue_s_workers_listen_on_is_taken() -> None:
+    """The system would let both listen, and nobody would know whose venue answers."""
+    with closing(reserve("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+        with (
+            closing(listen("127.0.0.1", port, together=True)),
+            closing(listen("127.0.0.1", port, together=True)),
+            pytest.raises(CannotServe, match="in use"),
+        ):
+            reserve("127.0.0.1", port)
+
+
 def names(venue: VenueProcess) -> set[str]:
     """Whoever answers: every connection may meet another worker."""
     seen = set()
@@ -121,9 +149,6 @@ def test_a_venue_of_two_workers(tmp_path: Path) -> None:
     with hosting(tmp_path) as host:
         venue = host.serve("--workers", "2", RAETH_NODE="w")
         until("both answer", lambda: names(venue) == {"w-1", "w-2"}, WITHIN_S)
-        port = venue.url.rsplit(":", 1)[1]
-        taken = host.refused(1, "--workers", "2", "--port", port, "--data-dir", str(tmp_path / "other"))
-        assert "in use" in taken, "of two venues that listen together nobody would know whose is whose"
         agent = venue.signup("worker")
         for _ in range(8):
             assert known_everywhere(venue, agent.key)
