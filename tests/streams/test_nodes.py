@@ -26,6 +26,9 @@ from tests.streams.test_private import Told, channel_of, told
 from tests.streams.test_public import crowd_of
 from tests.streams.test_sse import listening
 
+ROUNDS = 60
+"""Of a crowd, at least; and as many more as it takes."""
+
 HEARING, DEAF = (SqliteJournal, SqliteJournal), (SqliteJournal, DeafJournal)
 
 
@@ -187,8 +190,10 @@ async def test_a_private_channel_goes_on_at_another_node(
         random, stop = Random(3), asyncio.Event()
 
         async def trade(crowd: Crowd) -> None:
-            while not stop.is_set():
+            rounds = 0
+            while rounds < ROUNDS or not stop.is_set():
                 await crowd.trade(1)
+                rounds += 1
 
         busy = asyncio.gather(*map(trade, (first, second) if journals is HEARING else (first,)))
         for visit in range(14):
@@ -198,7 +203,7 @@ async def test_a_private_channel_goes_on_at_another_node(
         await nodes.level()
         expected = await private_of(nodes, trader.agent, start - 1)
         await wanderer.catch_up(1, len(expected))
-        assert len(expected) > 100 and wanderer.heard == expected
+        assert len(expected) > ROUNDS and wanderer.heard == expected
         assert wanderer.ahead or journals is HEARING, "a node was asked for what it had not heard of"
 
 
