@@ -84,6 +84,10 @@ def serve(
     }
     try:
         settings = load_settings(config, flags)
+        if settings.budgets_url is not None:
+            from raeth.api.shared_budgets import check_url
+
+            check_url(settings.budgets_url)
     except ConfigError as error:
         raise fail(str(error), 2) from None
     from raeth.logs import configure_logging

@@ -223,6 +223,12 @@ def _parts(sent: Totals) -> Iterator[Totals]:
         yield some
 
 
+def check_url(url: str) -> None:
+    """Raises ConfigError unless budgets can be counted there: the form of the address, and the client installed. Whether
+    it answers is asked later, and again and again."""
+    _connect(url, TIMEOUT_S)
+
+
 def _connect(url: str, timeout_s: float) -> Redis:
     try:
         from redis.asyncio import Redis

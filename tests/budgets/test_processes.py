@@ -44,6 +44,11 @@ async def test_workers_count_together(tmp_path: Path, redis: RedisServer) -> Non
         venue.stop()
 
 
+def test_an_address_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    with hosting(tmp_path) as host:
+        assert "budgets_url: " in host.refused(2, RAETH_BUDGETS_URL="redis://127.0.0.1:port/0")
+
+
 @pytest.mark.long
 async def test_a_venue_starts_without_its_redis(tmp_path: Path) -> None:
     with hosting(tmp_path) as host:
