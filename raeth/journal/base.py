@@ -136,6 +136,10 @@ class JournalRefused(JournalUnavailable):
     """
 
 
+Known = int | Callable[[], int]
+"""A `seq`, or who tells it once the lock is held: whoever waits for the lock may learn of more rows meanwhile."""
+
+
 class Journal(Protocol):
     """The durable total order. One task at a time may be between `begin` and `commit`/`rollback`: the caller
     serialises. Reads may run at any moment and never wait for the lock; they see only what is durable.
@@ -157,7 +161,7 @@ class Journal(Protocol):
         has lost rows at its end; JournalUnavailable if it cannot be reached."""
         ...
 
-    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
+    async def begin(self, known_seq: Known, keys: Sequence[tuple[int, str]] = ()) -> Begun:
         """Take the head lock, say what was appended after `known_seq`, and look up idempotency keys `(owner, key)`.
 
         Raises JournalUnavailable if the lock was not free in time (nothing is held then), JournalDamaged if the

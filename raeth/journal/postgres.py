@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Row, Snapshot, Write
+from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Known, Row, Snapshot, Write
 from raeth.journal.postgres_reader import PostgresReader
 from raeth.journal.postgres_watcher import watch
 from raeth.journal.postgres_writer import PostgresWriter
@@ -48,7 +48,7 @@ class PostgresJournal:
             raise
         return head
 
-    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
+    async def begin(self, known_seq: Known, keys: Sequence[tuple[int, str]] = ()) -> Begun:
         """See `Journal.begin`. `now_ms` is the database's clock."""
         writer = self._write_side()
         try:

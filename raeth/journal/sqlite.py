@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Row, Snapshot, Write
+from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Known, Row, Snapshot, Write
 from raeth.journal.sqlite_reader import SqliteReader
 from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
@@ -55,7 +55,7 @@ class SqliteJournal:
         """See `Journal.tight`. As of the last transaction."""
         return self._writer is not None and self._writer.tight
 
-    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
+    async def begin(self, known_seq: Known, keys: Sequence[tuple[int, str]] = ()) -> Begun:
         """See `Journal.begin`. `now_ms` is None: the machine's clock is the database's."""
         worker, writer = self._write_side()
         try:

@@ -21,6 +21,7 @@ from raeth.journal.base import (
     JournalRefused,
     JournalUnavailable,
     Key,
+    Known,
     Row,
     Snapshot,
     Write,
@@ -69,11 +70,12 @@ class SqliteWriter:
         self.rollback()
         return self._head
 
-    def begin(self, known_seq: int, keys: Sequence[tuple[int, str]]) -> Begun:
+    def begin(self, known: Known, keys: Sequence[tuple[int, str]]) -> Begun:
         """See `Journal.begin`."""
         self._lock()
         with self._rollback_on_error(translate):
             head = self._head
+            known_seq = known if isinstance(known, int) else known()
             if known_seq > head.seq:
                 raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
             behind = fetch_rows(self._db, known_seq, head.seq, MAX_BEHIND) if known_seq < head.seq else []

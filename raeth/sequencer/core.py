@@ -88,7 +88,10 @@ class Sequencer(Writer):
             await self._configure()
         elif self.state.engine_version != ENGINE_VERSION:
             await self._configure()  # from here on a predecessor must keep away
-        await self.tabled()
+        with contextlib.suppress(RaethError):  # a journal that cannot be written now is tried again
+            await self.tabled()
+        if self._damage is not None:
+            raise self._damage
         self._tasks.append(asyncio.create_task(self._keep_time(), name="pacemaker"))
 
     async def _configure(self, *, only_if_none: bool = False) -> None:

@@ -115,11 +115,13 @@ class Writer:
         self._committing: asyncio.Future[None] | None = None
         self._following = Following(projector)
         self._behind = False
+        self._news = asyncio.Event()
         self._catching: list[asyncio.Future[None]] = []
         self._running = False
         self._valid = False
         self._closing = False
         self._snapshot_seq = 0
+        self._damage: JournalDamaged | None = None
         self._guard = JumpGuard()
 
     def now_ms(self) -> int:
@@ -176,6 +178,7 @@ class Writer:
                     await self._follow_others()
             except JournalDamaged as damage:
                 self._valid = False
+                self._damage = damage
                 self.halt(str(damage))
                 fail(batch)
             except Exception as trouble:
@@ -331,6 +334,7 @@ class Writer:
         """Another process may have written."""
         self._behind = True
         self._wake.set()
+        self._news.set()
 
     async def _begin(self, wanted: Sequence[tuple[int, str]]) -> Begun:
         """Take the lock with this node caught up. Rows of other nodes are applied first, most outside the lock."""
@@ -338,15 +342,34 @@ class Writer:
         while True:
             # Recorded time begins when it is first asked for, and only a shared database has a clock to compare.
             before = self.clock.now_ms() if self.shared else 0
-            begun = await self.journal.begin(self.state.seq, wanted)
+            begun = await self._lock(wanted)
             if begun.now_ms is not None:
                 self._compare_clocks(before, begun.now_ms, self.clock.now_ms())
-            self._follow(begun.behind)
+            self._follow([row for row in begun.behind if row.seq > self.state.seq])
             if self.state.seq == begun.head.seq:
                 self._release_all()
                 return begun
             await self.journal.rollback()
             self._follow(await self.journal.read(self.state.seq))
+
+    async def _lock(self, wanted: Sequence[tuple[int, str]]) -> Begun:
+        """Wait for the lock, and follow meanwhile: what others wait for should not be spent on catching up."""
+        if not self.shared:
+            return await self.journal.begin(self.state.seq, wanted)
+        locking = asyncio.ensure_future(self.journal.begin(lambda: self.state.seq, wanted))
+        locking.add_done_callback(lambda _: self._news.set())
+        try:
+            while not locking.done():
+                self._news.clear()
+                if self._behind:
+                    await self._follow_others()
+                elif not locking.done():
+                    await self._news.wait()
+        except BaseException:
+            locking.cancel()
+            await asyncio.gather(locking, return_exceptions=True)
+            raise
+        return locking.result()
 
     def _compare_clocks(self, before_ms: int, database_ms: int, after_ms: int) -> None:
         """The database's clock was read between the two. A machine whose own is elsewhere judges prices by a wrong age.

@@ -22,6 +22,7 @@ from raeth.journal.base import (
     JournalRefused,
     JournalUnavailable,
     Key,
+    Known,
     Row,
     Snapshot,
     Write,
@@ -217,7 +218,7 @@ class SimJournal:
             self._open = False
             raise
 
-    async def begin(self, known_seq: int, keys: Sequence[tuple[int, str]] = ()) -> Begun:
+    async def begin(self, known_seq: Known, keys: Sequence[tuple[int, str]] = ()) -> Begun:
         try:
             return await self._write("begin", lambda: self._begin(known_seq, keys))
         except asyncio.CancelledError:
@@ -331,9 +332,10 @@ class SimJournal:
         self._let_go()
         return head
 
-    def _begin(self, known_seq: int, keys: Sequence[tuple[int, str]]) -> Begun:
+    def _begin(self, known: Known, keys: Sequence[tuple[int, str]]) -> Begun:
         self._lock()
         head = self.disk.head
+        known_seq = known if isinstance(known, int) else known()
         if known_seq > head.seq:
             self._let_go()
             raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
