@@ -224,8 +224,8 @@ def _parts(sent: Totals) -> Iterator[Totals]:
 
 
 def check_url(url: str) -> None:
-    """Raises ConfigError unless budgets can be counted there: the form of the address, and the client installed. Whether
-    it answers is asked later, and again and again."""
+    """Raises ConfigError unless the address has the form of one and the client is installed. Whether it answers is
+    asked later, and again and again."""
     _connect(url, TIMEOUT_S)
 
 
