@@ -144,7 +144,8 @@ class Workers:
             with contextlib.suppress(ProcessLookupError):
                 child.terminate()
         try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            # A child that is dead already: uvloop calls that a RuntimeError.
+            with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError):
                 child.stdin.write(_frame(self._brief(number, len(self._messages) < self._count)))
                 await child.stdin.drain()
                 length = await child.stdout.readexactly(_LENGTH_BYTES)
