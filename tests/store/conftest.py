@@ -43,9 +43,9 @@ def full_postgres() -> Iterator[PostgresDatabase]:
     made.close()
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def full(request: pytest.FixtureRequest) -> Database:
-    """Either of them."""
+    """Either of them; every test run compares what they answer in `test_postgres.py`."""
     found: Database = request.getfixturevalue("full_file" if request.param == "sqlite" else "full_postgres")
     return found
 
