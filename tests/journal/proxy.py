@@ -45,11 +45,9 @@ class Proxy:
     async def stop(self) -> None:
         assert self._listening is not None
         self._listening.close()
-        for task in self._passing:
-            task.cancel()
-        await asyncio.gather(*self._passing, return_exceptions=True)
         for writer in self._writers:
             writer.transport.abort()
+        await asyncio.gather(*self._passing, return_exceptions=True)
 
     def at_the_next_commit(self, deed: str, *, then_refuse: bool = False) -> None:
         self._next, self._then_refuse = deed, then_refuse
@@ -65,6 +63,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._passing.add(task)
+        self._writers.append(writer)
         try:
             if self.refusing:
                 return
