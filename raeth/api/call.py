@@ -96,6 +96,8 @@ class Call(Request):
         """The account as it is now, on routes whose access class guarantees one."""
         assert self.account_id is not None
         account = (await self.settled()).accounts.get(self.account_id)
+        if account is None:
+            account = (await self.latest()).accounts.get(self.account_id)
         if account is None:  # a session outlived a journal that was replaced
             raise RaethError(Code.NOT_FOUND)
         return account
@@ -112,6 +114,12 @@ class Call(Request):
         """The state with nothing uncommitted in it and venue time up to date. Raises SERVICE_DEGRADED."""
         sequencer = self.venue.sequencer
         return sequencer.settled_now() or await sequencer.settled()
+
+    async def latest(self) -> State:
+        """`settled`, once this node knows all that any node has committed: before it says that something is not there.
+        Raises SERVICE_DEGRADED."""
+        await self.venue.sequencer.catch_up()
+        return await self.settled()
 
     async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Do it; durable on return. Raises what the engine refused, IDEMPOTENCY_CONFLICT or SERVICE_DEGRADED."""

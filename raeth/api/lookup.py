@@ -49,7 +49,7 @@ async def market_ref(call: Call, names: Names, ref: str) -> tuple[int, MarketNam
     """A market by what a caller named it, or None when the venue, brought up to date, knows of none."""
     found = market_now(call, names, ref)
     if found is None:
-        await call.settled()  # the window may be one that is due to be listed
+        await call.latest()  # the window may be one that is due to be listed, or that another node has just listed
         found = market_now(call, names, ref)
     if found is None:
         row = await market_row(call, names, ref)
@@ -79,6 +79,9 @@ async def find_market(call: Call, names: Names, ref: str) -> FoundMarket:
     """The market named `ref` on settled state. Read `live` before the next await. Raises UNKNOWN_MARKET."""
     state = await call.settled()
     now = market_now(call, names, ref)
+    if now is None:
+        state = await call.latest()
+        now = market_now(call, names, ref)
     if now is not None:
         return FoundMarket(state, now[0], state.markets[now[0]], None)
     row = await market_row(call, names, ref)

@@ -240,8 +240,10 @@ def show_key(call: Call, agent_id: int, spec: KeySpec, created_ts: int) -> dict[
 
 async def _own_agent(call: Call, text: str, key_id: str | None = None) -> Agent:
     """The owner's agent, with its live key `key_id` if one is named. Raises NOT_FOUND or FORBIDDEN."""
-    state = await call.settled()
-    agent = state.agents.get(call.names.entity(text) or 0)
+    number = call.names.entity(text) or 0
+    agent = (await call.settled()).agents.get(number)
+    if agent is None or (key_id is not None and key_id not in agent.keys):
+        agent = (await call.latest()).agents.get(number)  # another node may have made it a moment ago
     if agent is None:
         raise RaethError(Code.NOT_FOUND)
     if agent.account.id != call.account_id:
