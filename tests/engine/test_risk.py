@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from raeth.engine import commands as cmd
 from raeth.engine import risk
-from raeth.engine.state import Agent, Market, Position
-from raeth.engine.types import BUY, FOK, IOC, POST_ONLY, SELL, Settings
+from raeth.engine.plan import judge
+from raeth.engine.state import Account, Agent, Market, Position, State
+from raeth.engine.types import BUY, FOK, IOC, OPEN, POST_ONLY, SELL, Order, Settings
 from tests.engine.venue import MINUTE, NO_FEES, OPEN_AT, Venue, declined
 
 RICH = {"signup_grant_cents": 100_000_000, **NO_FEES}
@@ -23,6 +24,41 @@ def lone_market(last_price: int | None, **rules: Any) -> Market:
     market = Market(1, "X", OPEN_AT, OPEN_AT + MINUTE, Settings(reference_kind="simulated", **rules), 1)
     market.last_price = last_price
     return market
+
+
+@given(data=st.data())
+def test_every_order_that_a_link_would_decline_is_put_to_it(data: st.DataObject) -> None:
+    """`judge` only asks the links where they could decline; what it says is what asking always would say."""
+    draw = data.draw
+    distance = draw(st.integers(0, 12))
+    rules = {
+        "fat_finger_distance": distance,
+        "fat_finger_multiple": draw(st.sampled_from([1, 1, 2])),
+        "max_order_qty": draw(st.sampled_from([10, 10**6])),
+        "max_order_notional_cents": draw(st.sampled_from([500, 10**6])),
+        "position_cap": draw(st.sampled_from([60, 10**6])),
+    }
+    market = lone_market(draw(st.none() | PRICES), **rules)
+    market.status = OPEN
+    bid = draw(st.integers(0, 98))
+    ask = min(100, bid + draw(st.sampled_from([1, 2, 5, 100])))
+    for n, (there, price) in enumerate(((BUY, bid), (SELL, ask))):
+        if 1 <= price <= 99:  # 0 and 100: nothing on this side
+            order = Order(
+                *(n + 1, 7, 7, 1, there, "LIMIT", "GTC", price, 9, 9, False, "CANCEL_MAKER"),
+                *(None, None, None, 0, 0, 1),
+            )
+            market.book.add(order, price if there == BUY else 100 - price)
+    agent = Agent(8, Account(8, "", 0), "a", 0)
+    agent.cash = 10**9
+    position = Position(agent)
+    side, net, resting = draw(st.sampled_from([BUY, SELL])), draw(st.integers(-90, 90)), draw(st.integers(0, 60))
+    position.net, position.resting[side] = net, resting
+    level = market.book.best[side] + distance + draw(st.integers(-2, 4))  # about as far as one may go
+    price = draw(PRICES | st.just(max(1, min(99, level if side == BUY else 100 - level))))
+    spec = limit(side, price, draw(st.integers(1, 40)))
+    asked = risk.fat_finger(market, spec) or risk.position_cap(market, spec, net, resting)
+    assert judge(State(), market, position, spec, OPEN_AT)[0] == asked
 
 
 def limit(side: int, price: int | None, qty: int) -> cmd.OrderSpec:
