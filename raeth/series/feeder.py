@@ -104,12 +104,15 @@ class Feeder:
 
     async def _catch_up(self) -> None:
         """Until all is known that the one before has journaled."""
+        told = False
         while True:
             try:
                 await self._journal.catch_up()
                 return
             except RaethError as error:
-                log.warning("the reference cannot be taken over yet", code=error.code.value)
+                if not told:
+                    log.warning("the reference cannot be taken over yet", code=error.code.value)
+                told = True
                 await asyncio.sleep(RETRY_S)
 
 
