@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from raeth.store.queries import Store
-from tests.store.databases import BACKENDS, Database, PostgresDatabase, SqliteDatabase, new_database
+from tests.store.databases import Database, PostgresDatabase, SqliteDatabase
 from tests.store.venue import history, project
 
 
@@ -19,11 +19,25 @@ def file(tmp_path: Path) -> SqliteDatabase:
     return SqliteDatabase(tmp_path / "raeth.db")
 
 
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    made = new_database(request.param, tmp_path / "raeth.db")
+@pytest.fixture(scope="session")
+def scratch_postgres() -> Iterator[PostgresDatabase]:
+    """For `emptied`, which a test asks for."""
+    made = PostgresDatabase()
     yield made
     made.close()
+
+
+@pytest.fixture
+def emptied(scratch_postgres: PostgresDatabase) -> PostgresDatabase:
+    """An empty one on a PostgreSQL, for what concerns that alone."""
+    return scratch_postgres.emptied()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """An empty one of either kind."""
+    made: Database = request.getfixturevalue("file" if request.param == "sqlite" else "emptied")
+    return made
 
 
 @pytest.fixture(scope="session")

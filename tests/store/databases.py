@@ -19,6 +19,7 @@ from raeth.journal.base import Write
 from raeth.journal.postgres_session import WRITER_SETTINGS, connect, numbered
 from raeth.store.migrate import upgrade
 from raeth.store.reader import sqlite_url
+from raeth.store.tables import DERIVED, PRIVATE
 from tests.postgres import shared_server
 
 Rows = list[tuple[Any, ...]]
@@ -100,6 +101,12 @@ class PostgresDatabase:
     def query(self, sql: str, *values: object) -> Rows:
         return [tuple(row) for row in self._run(lambda: self._session.fetch(numbered(sql), *values))]
 
+    def emptied(self) -> PostgresDatabase:
+        """Itself, with nothing in its tables: sooner had than a new one."""
+        tables = (*DERIVED, *PRIVATE)
+        self._run(lambda: self._session.execute("; ".join(f"DELETE FROM {table.name}" for table in tables)))
+        return self
+
     def close(self) -> None:
         self._run(self._session.close)
         self._thread.submit(self._runner.close).result()
@@ -108,11 +115,3 @@ class PostgresDatabase:
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         return self._thread.submit(lambda: self._runner.run(work())).result()
-
-
-BACKENDS = ("sqlite", "postgresql")
-
-
-def new_database(backend: str, path: Path) -> Database:
-    """An empty database with the tables; `path` is where a file goes."""
-    return SqliteDatabase(path) if backend == "sqlite" else PostgresDatabase()

@@ -36,8 +36,8 @@ from tests.store.test_queries import PLANS
 from tests.store.venue import history, project, row_dicts, tables
 
 
-@pytest.fixture
-def other_database() -> Iterator[PostgresDatabase]:
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[PostgresDatabase]:
     made = PostgresDatabase()
     yield made
     made.close()
@@ -47,27 +47,27 @@ def other_database() -> Iterator[PostgresDatabase]:
 
 
 @pytest.mark.parametrize("seed", [8, 9])
-def test_both_databases_end_with_the_same_cells(file: SqliteDatabase, other_database: Database, seed: int) -> None:
+def test_both_databases_end_with_the_same_cells(file: SqliteDatabase, emptied: Database, seed: int) -> None:
     journal, _ = history(seed)
-    for database in (file, other_database):
+    for database in (file, emptied):
         project(database, journal, range(0, len(journal), 70))
-    assert tables(file) == tables(other_database)
+    assert tables(file) == tables(emptied)
 
 
-def test_also_in_a_market_of_many_accounts(file: SqliteDatabase, other_database: Database) -> None:
+def test_also_in_a_market_of_many_accounts(file: SqliteDatabase, emptied: Database) -> None:
     """The leaderboard's arithmetic, of which the statements do the most."""
-    for database in (file, other_database):
+    for database in (file, emptied):
         project(database, bazaar(1), range(0, len(bazaar(1)), 300))
     found = tables(file)
-    assert found == tables(other_database)
+    assert found == tables(emptied)
     assert len(found["window_results"]) > 10 and len(found["account_pairs"]) > 10
 
 
-def test_batches_of_one_command_too(file: SqliteDatabase, other_database: Database) -> None:
+def test_batches_of_one_command_too(file: SqliteDatabase, emptied: Database) -> None:
     journal, _ = history()
-    for database in (file, other_database):
+    for database in (file, emptied):
         project(database, journal, range(250))
-    assert tables(file) == tables(other_database)
+    assert tables(file) == tables(emptied)
 
 
 async def every_answer(store: Store, database: Database) -> AsyncIterator[Any]:
@@ -194,10 +194,10 @@ async def test_no_text_keeps_a_command_from_the_tables(database: Database) -> No
     await store.close()
 
 
-def test_text_is_compared_byte_by_byte(other_database: PostgresDatabase) -> None:
+def test_text_is_compared_byte_by_byte(emptied: PostgresDatabase) -> None:
     """In every column, so whatever language the server speaks: the tests' one speaks none and would hide it."""
     names = {table.name for table in (*DERIVED, *PRIVATE)}
-    columns = other_database.query(
+    columns = emptied.query(
         "SELECT table_name, column_name, collation_name FROM information_schema.columns "
         "WHERE table_schema = current_schema() AND data_type LIKE 'character%'"
     )
@@ -218,7 +218,7 @@ async def test_keys_are_listed_in_the_same_order(database: Database) -> None:
 
 
 @pytest.mark.parametrize("index", [*PLANS, "orders_pkey", "fills_pkey", "ledger_pkey", "ix_standings_rank"])
-async def test_no_list_sorts_or_walks_all_of_history(other_database: PostgresDatabase, index: str) -> None:
+async def test_no_list_sorts_or_walks_all_of_history(untouched: PostgresDatabase, index: str) -> None:
     """Also while the tables are new and PostgreSQL believes that they are empty, which is when plans are made."""
     more: dict[str, str] = {
         "orders_pkey": "SELECT * FROM orders WHERE id = ?",
@@ -228,7 +228,7 @@ async def test_no_list_sorts_or_walks_all_of_history(other_database: PostgresDat
         "ORDER BY ranked_cents DESC, granted_cents, account LIMIT 51",
     }
     sql = more.get(index) or PLANS[index][0]
-    session = await postgres.connect(str(other_database.url), postgres.READING)
+    session = await postgres.connect(str(untouched.url), postgres.READING)
     try:
         await session.execute(f"PREPARE asked AS {numbered(sql)}")
         nothing = ", ".join("?" * sql.count("?")).replace("?", "NULL")
@@ -243,9 +243,9 @@ async def test_no_list_sorts_or_walks_all_of_history(other_database: PostgresDat
 # ---- migrations ----
 
 
-def test_models_equal_migrations(other_database: PostgresDatabase) -> None:
+def test_models_equal_migrations(emptied: PostgresDatabase) -> None:
     async def compare() -> list[Any]:
-        engine = postgres.engine(str(other_database.url), poolclass=NullPool)
+        engine = postgres.engine(str(emptied.url), poolclass=NullPool)
 
         def differences(connection: Connection) -> list[Any]:
             assert migrate.current(connection) == migrate.HEAD
@@ -257,7 +257,7 @@ def test_models_equal_migrations(other_database: PostgresDatabase) -> None:
         return found
 
     assert asyncio.run(compare()) == []
-    definitions = " ".join(row[0] for row in other_database.query("SELECT indexdef FROM pg_indexes"))
+    definitions = " ".join(row[0] for row in emptied.query("SELECT indexdef FROM pg_indexes"))
     for condition in (
         "WHERE (client_order_id IS NOT NULL)",
         "WHERE ((liquidity)::text = 'TAKER'::text)",
@@ -276,16 +276,19 @@ def test_many_may_upgrade_at_once() -> None:
     assert server.execute("SELECT count(*) FROM alembic_version", url=url) == [(1,)]
 
 
-def test_an_upgrade_leaves_what_is_there(other_database: PostgresDatabase) -> None:
-    project(other_database, journal_of([CONFIGURED]), [])
-    migrate.upgrade(str(other_database.url))
-    assert other_database.query("SELECT engine_version FROM configurations") == [(1,)]
-    assert migrate.recognise(str(other_database.url)) == 1
-    other_database.query("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(migrate.NewerTables):
-        migrate.upgrade(str(other_database.url))
-    with pytest.raises(migrate.NewerTables):
-        migrate.recognise(str(other_database.url))
+def test_an_upgrade_leaves_what_is_there(emptied: PostgresDatabase) -> None:
+    project(emptied, journal_of([CONFIGURED]), [])
+    migrate.upgrade(str(emptied.url))
+    assert emptied.query("SELECT engine_version FROM configurations") == [(1,)]
+    assert migrate.recognise(str(emptied.url)) == 1
+    emptied.query("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        with pytest.raises(migrate.NewerTables):
+            migrate.upgrade(str(emptied.url))
+        with pytest.raises(migrate.NewerTables):
+            migrate.recognise(str(emptied.url))
+    finally:
+        emptied.query("UPDATE alembic_version SET version_num = ?", migrate.HEAD)
 
 
 # ---- a server that goes away ----
@@ -303,15 +306,15 @@ async def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> N
         await asyncio.to_thread(migrate.upgrade, url)
 
 
-async def test_connections_that_the_server_closed_are_replaced(other_database: PostgresDatabase) -> None:
+async def test_connections_that_the_server_closed_are_replaced(emptied: PostgresDatabase) -> None:
     """No reader sees that the server was restarted, once it is back."""
-    store, made = Store(other_database.url), []
+    store, made = Store(emptied.url), []
     event.listen(store._engine.sync_engine, "connect", lambda connection, _: made.append(connection.driver_connection))
     await asyncio.gather(*(store.session("nobody") for _ in range(8)))
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'raeth-tables' AND datname = ?"
-    name = str(other_database.url).rpartition("/")[2]
-    assert other_database.query(sessions, name)[0][0] == len(made) > 1
-    other_database.query(sessions.replace("count(*)", "count(pg_terminate_backend(pid))"), name)
+    name = str(emptied.url).rpartition("/")[2]
+    assert emptied.query(sessions, name)[0][0] == len(made) > 1
+    emptied.query(sessions.replace("count(*)", "count(pg_terminate_backend(pid))"), name)
     async with asyncio.timeout(30):
         while not all(connection.is_closed() for connection in made):
             await asyncio.sleep(0.01)
