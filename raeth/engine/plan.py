@@ -290,7 +290,8 @@ def judge(
     # The risk chain.
     off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
     if qty >= 1 and not off_grid:
-        # Between two touches the mark is never below the order's own side's: who goes no further from that is not far.
+        # Between two touches the mark is never below the own side's (of an empty side: -1), so within the distance from
+        # there no price is too far.
         if not spec.confirm_fat_finger and (
             limit > best[side] + rules.fat_finger_distance
             or best[1 - side] < 0
