@@ -46,7 +46,7 @@ def now_ms() -> int:
 
 @dataclass
 class Chaos:
-    """The faults of one run. `bag` are the kinds in the proportion in which they come, each at least once a bag."""
+    """The faults of one run. `bag` are the kinds in the proportion in which they come, in a new order every time."""
 
     rng: random.Random
     bag: tuple[str, ...]
@@ -55,6 +55,7 @@ class Chaos:
     database: str = ""
     """Of the venue, on `server`."""
     trace: list[Fault] = field(default_factory=list)
+    bags: int = 0
     _kinds: list[str] = field(default_factory=list)
     _database_troubled: bool = False
 
@@ -66,20 +67,21 @@ class Chaos:
         zero_ms = self.trace[0].began_ms if self.trace else 0
         return "\n".join(fault.line(zero_ms) for fault in self.trace)
 
-    async def run(self, enough: Callable[[], bool], at_most_s: float) -> None:
-        """Until `enough`, every kind has happened, and then until everything works again."""
-        give_up = time.monotonic() + at_most_s
+    async def run(self, seconds: float, lull: Callable[[], Awaitable[None]]) -> None:
+        """At least two bags of faults and at least so long, a `lull` after each bag; ends when all works again."""
+        until_s = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
-            while not (enough() and self.counts.keys() >= set(self.bag)):
-                assert time.monotonic() < give_up, f"not enough within {at_most_s} s: {dict(self.counts)}"
-                await asyncio.sleep(self.rng.uniform(*PAUSE_S))
-                if (fault := self._next()) is not None:
-                    group.create_task(fault)
+            while self.bags < 2 or time.monotonic() < until_s:
+                self._kinds = self.rng.sample(self.bag, len(self.bag))
+                while self._kinds:
+                    await asyncio.sleep(self.rng.uniform(*PAUSE_S))
+                    if (fault := self._next()) is not None:
+                        group.create_task(fault)
+                await lull()
+                self.bags += 1
 
     def _next(self) -> Coroutine[None, None, None] | None:
         """The next fault of the bag; None when all that it could be done to is in trouble already."""
-        if not self._kinds:
-            self._kinds = self.rng.sample(self.bag, len(self.bag))
         kind = self._kinds[-1]
         detail = self.rng.random()
         if kind in ("kill", "stop"):

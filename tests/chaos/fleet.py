@@ -5,10 +5,10 @@ A `Node` keeps its port and its data dir over all its lives, as behind a balance
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
@@ -122,33 +122,24 @@ def healthy(http: httpx2.Client) -> dict[str, Any] | None:
 
 
 class Worker:
-    """One child of a `raeth serve --workers N`, whichever process that is just now."""
+    """One of the processes of a `raeth serve --workers N`, whichever that is just now. `number` begins at 1."""
 
     def __init__(self, parent: VenueProcess, number: int) -> None:
         self.name = f"worker {number}"
         self.troubled = False
-        self.number = number
-        self._parent = parent
+        self._parent, self._number = parent, number
 
     def kill(self) -> None:
-        """SIGKILL the child, and wait until its parent has put another one in its place."""
-        before = children(self._parent.process.pid)
-        victim = before[self.number % len(before)]
+        """SIGKILL it, and wait until its parent has put another one in its place that takes orders."""
+        victim = self._pids()[-1]
         os.kill(victim, signal.SIGKILL)
         give_up = time.monotonic() + START_WITHIN_S
-        while victim in children(self._parent.process.pid) or len(children(self._parent.process.pid)) < len(before):
-            assert time.monotonic() < give_up, f"no other worker in place of {self.name}"
-            time.sleep(PAUSE_S)
+        while self._pids()[-1] == victim:
+            assert time.monotonic() < give_up, f"no other process in place of {self.name}, which was {victim}"
+            time.sleep(10 * PAUSE_S)
 
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started and that run, eldest first."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sorted(int(child) for child in listed if not is_zombie(int(child)))
-
-
-def is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+    def _pids(self) -> list[int]:
+        """Of all its lives, by what its parent says when one has become ready."""
+        lines = (line for line in self._parent.stderr.splitlines() if '"a worker is ready"' in line)
+        told = [json.loads(line) for line in lines]
+        return [line["pid"] for line in told if line["worker"] == self._number]

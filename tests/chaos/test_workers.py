@@ -30,7 +30,7 @@ WORKERS = 3
 async def test_workers_on_one_file(host: Host, seconds: float, think_s: float) -> None:
     seed = chosen_seed()
     venue = await asyncio.to_thread(workers_ready, host, WORKERS)
-    workers = [Worker(venue, n) for n in range(WORKERS)]
+    workers = [Worker(venue, n) for n in range(1, WORKERS + 1)]
     chaos = Chaos(seeded(seed, "faults"), ("kill", "kill"), workers)
     storm = Storm(seed, (venue.url,), File(host.database), chaos)
     await storm.rage(venue, seconds, think_s)
