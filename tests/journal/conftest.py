@@ -79,8 +79,7 @@ class PostgresStore:
         return self.server.execute(numbered(statement), *parameters, url=self.place)
 
     def empty(self) -> None:
-        self.sql("DROP SCHEMA public CASCADE")
-        self.sql("CREATE SCHEMA public")
+        self.sql("DO 'BEGIN DROP SCHEMA public CASCADE; CREATE SCHEMA public; END'")
 
     async def hurry(self, journal: Journal, patch: pytest.MonkeyPatch) -> None:
         assert isinstance(journal, PostgresJournal) and journal._writer is not None
