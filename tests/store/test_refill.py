@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,17 +10,20 @@ from pathlib import Path
 import pytest
 from alembic import command
 from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
-from raeth.audit import audit_file
+from raeth.audit import audit_file, audit_url
 from raeth.engine.codec import encode_command, encode_events
 from raeth.journal.base import EMPTY_HEAD
 from raeth.journal.chain import head_of, next_row
+from raeth.journal.postgres import PostgresJournal
 from raeth.journal.sqlite import SqliteJournal
-from raeth.store import migrate, standings
+from raeth.store import migrate, postgres, standings
 from raeth.store.projector import Projector
 from raeth.store.reader import sqlite_url
 from raeth.store.refill import BATCH
 from raeth.store.tables import DERIVED
+from tests.postgres import fresh_database
 from tests.store.databases import SqliteDatabase
 from tests.store.venue import history, tables
 
@@ -74,3 +78,33 @@ async def test_all_or_nothing(tmp_path: Path) -> None:
         db.execute("UPDATE journal SET events = ? WHERE seq = 400", (events,))
     migrate.upgrade(sqlite_url(path))
     audit_file(path)
+
+
+def test_a_past_on_postgresql_is_filled_in() -> None:
+    """None was ever left there without a leaderboard, but the next new table will come the same way."""
+    url = fresh_database()
+    asyncio.run(postgres_before(url))
+    migrate.upgrade(url)
+    report = audit_url(url)
+    assert report.commands == len(history()[0]) and report.tables_seq == report.commands - 100
+
+
+async def postgres_before(url: str) -> None:
+    """As `venue_before`, with the tables 100 commands behind: what they lack is none of a refill's business."""
+    journal = PostgresJournal(url)
+    await journal.open()
+    engine = postgres.engine(url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda plain: command.upgrade(migrate.configuration(plain), "0001"))
+    await engine.dispose()
+    projector, rows, head = Projector(), [], EMPTY_HEAD
+    past = history()[0]
+    for seq, ts, done, events in past:
+        rows.append(next_row(head, ts, encode_command(done), encode_events(events)))
+        head = head_of(rows[-1])
+        if seq <= len(past) - 100:
+            projector.add(seq, ts, done, events)
+    await journal.begin(0)
+    written = [write for write in projector.take() if write.sql not in standings.STATEMENTS]
+    await journal.commit(rows, (), written, len(past) - 100)
+    await journal.close()
