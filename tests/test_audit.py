@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from raeth.audit import AuditFailed, Report, audit_file, audit_url
+from raeth.cli import app
 from raeth.clock import ManualClock
 from raeth.engine import codec
 from raeth.engine import commands as cmd
@@ -379,3 +382,29 @@ def test_a_database_that_is_not_there() -> None:
     assert caught.value.seq == 0 and "sesame" not in caught.value.why
     with pytest.raises(AuditFailed, match="journal_meta"):
         audit_url(fresh_database())
+
+
+# ---- the command line ----
+
+
+def test_the_commands_take_a_database_url(twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named, or as the settings say; a data dir that is named goes before the settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAETH_DATA_DIR", str(tmp_path / "venue"))
+    run = CliRunner()
+    named = run.invoke(app, ["audit", "--json", "--database-url", twin.url])
+    monkeypatch.setenv("RAETH_DATABASE_URL", twin.url)
+    set_up = run.invoke(app, ["audit", "--json"])
+    shown = [json.loads(result.stdout) | {"seconds": 0} for result in (named, set_up)]
+    assert shown[0] == shown[1] == {"ok": True, **audit_file(twin.path).as_dict(), "seconds": 0}
+    nowhere = run.invoke(app, ["audit", "--data-dir", str(tmp_path / "nowhere")])
+    assert nowhere.exit_code == 2 and "there is no journal at" in " ".join(nowhere.stderr.split())
+
+
+def test_a_backup_of_postgresql_is_its_own_tools(tmp_path: Path) -> None:
+    url = "postgresql://raeth:open%20sesame@db.example:5433/raeth?sslmode=require"
+    result = CliRunner().invoke(app, ["backup", str(tmp_path / "to"), "--database-url", url])
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 2 and not (tmp_path / "to").exists()
+    assert f"pg_dump --format=directory --file={tmp_path}/to" in said and "admin_token" in said
+    assert "'postgresql://raeth@db.example:5433/raeth?sslmode=require'" in said and "sesame" not in said
