@@ -145,9 +145,11 @@ class FileLocks:
 class SessionLease:
     """A lock of a PostgreSQL session: as long as the session answers, it is held."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, asked_s: float) -> None:
+        """`asked_s`: when the lock was asked for."""
         self._connection = connection
-        self._answered_s = _uptime_s()
+        self._answered_s = asked_s
+        """When the last question was asked that was answered: from then on the database waits for another."""
         self._heard = asyncio.Condition()
         self._lost = asyncio.Event()
         self._released = asyncio.Event()
@@ -198,13 +200,15 @@ class SessionLocks:
         while True:
             try:
                 connection = await self._connect(name)
+                asked_s = _uptime_s()
                 try:
                     while not await _locked(connection, name):
                         await asyncio.sleep(POLL_S)
+                        asked_s = _uptime_s()
                 except BaseException:
                     connection.terminate()
                     raise
-                return SessionLease(connection)
+                return SessionLease(connection, asked_s)
             except _troubles() as trouble:
                 if not told:
                     log.warning("a lock cannot be asked for", lock=name, error=str(trouble) or type(trouble).__name__)
@@ -214,6 +218,7 @@ class SessionLocks:
     async def try_acquire(self, name: str) -> Lease | None:
         try:
             connection = await self._connect(name)
+            asked_s = _uptime_s()
             try:
                 free = await _locked(connection, name)
             except BaseException:
@@ -222,7 +227,7 @@ class SessionLocks:
         except _troubles() as trouble:
             raise LocksUnavailable(str(trouble) or type(trouble).__name__) from None
         if free:
-            return SessionLease(connection)
+            return SessionLease(connection, asked_s)
         connection.terminate()
         return None
 

@@ -71,12 +71,14 @@ class Workers:
         brief: Callable[[int, bool], bytes],
         ready: Callable[[bytes], None],
         stop_s: float = STOP_S,
+        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self._count = count
         self._command = command
         self._brief = brief
         self._ready = ready
         self._stop_s = stop_s
+        self._pauses_s = pauses_s
         self._children: dict[int, Process] = {}
         self._messages: dict[int, bytes] = {}
         self._told = asyncio.Event()
@@ -129,7 +131,7 @@ class Workers:
                 self._stopping.set()
                 return
             attempt = 0 if time.monotonic() - began >= SETTLED_S else attempt
-            pause_s = PAUSES_S[min(attempt, len(PAUSES_S) - 1)]
+            pause_s = self._pauses_s[min(attempt, len(self._pauses_s) - 1)]
             attempt += 1
             log.error("a worker ended; it is started again", worker=number, code=code, in_s=pause_s)
             with contextlib.suppress(TimeoutError):

@@ -37,6 +37,7 @@ async def parent(folder: Path, how: str) -> int:
         lambda number, first: f"{number} {first} {how}".encode(),
         lambda message: print(message.decode(), flush=True),
         stop_s=1.0,
+        pauses_s=(0.1,),
     )
     return await workers.run()
 
