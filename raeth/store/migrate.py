@@ -145,7 +145,7 @@ async def _in_postgres(url: str, work: Callable[[Connection], T]) -> T:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=LOCK_KEY))
             return await connection.run_sync(work)
-    except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
         raise JournalUnavailable(f"the tables cannot be upgraded: {describe(postgres.cause(error))}") from error
     finally:
         await engine.dispose()

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from asyncpg import PostgresError
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import URL, Executable, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -95,7 +95,7 @@ class Reader:
                 yield connection
         except _OUR_FAULT:
             raise
-        except (DBAPIError, PoolTimeout, PostgresError, OSError) as error:
+        except (DBAPIError, PoolTimeout, PostgresError, InterfaceError, OSError) as error:
             log.warning("the tables cannot be read: %s", describe(postgres.cause(error)))
             raise RaethError(Code.SERVICE_DEGRADED) from error
 
