@@ -49,6 +49,10 @@ TOKEN_SECRET: Final = "admin_token_sha256"  # noqa: S105, the name of a row
 """What nodes on one PostgreSQL share of the operator's token: who reads the database can check it, and not use it."""
 
 
+CONNECT_MS: Final = 3_000
+"""By then the venues of a live reference have sent prices, if they ever will."""
+
+
 class CannotServe(Exception):
     """The process cannot start or go on; the text is for the operator."""
 
@@ -147,6 +151,8 @@ async def assemble(settings: Settings, *, adopt: bool = False, worker: int | Non
             await journal.close()
             clock, start_ms = await _venue_clock(settings, head)
             await _prepare_tables(settings)
+            if not head.seq and _kind_of(settings) == "live":
+                await clear_of_boundary(clock, settings.series.window_ms)
             if head.seq:
                 await turn.aclose()  # nothing is left to be made: others need not wait while this one reads the journal
             sequencer = await _start_sequencer(settings, journal, clock, adopt)
@@ -221,6 +227,14 @@ async def _venue_clock(settings: Settings, head: Head) -> tuple[Clock, int | Non
     file = settings.reference.source.partition(":")[2]
     start_ms = head.ts or await asyncio.to_thread(first_ts_ms, file)
     return ReplayClock(start_ms, settings.speed), start_ms
+
+
+async def clear_of_boundary(clock: Clock, window_ms: int) -> None:
+    """Wait until the next boundary is `CONNECT_MS` away: a new venue opens its first window there, and its first price
+    comes through connections that are yet to be made. Not where windows are about as short as that."""
+    left_ms = window_ms - clock.now_ms() % window_ms
+    if left_ms < CONNECT_MS and window_ms > 2 * CONNECT_MS:
+        await clock.sleep_until(clock.now_ms() + left_ms)
 
 
 async def _prepare_tables(settings: Settings) -> None:
