@@ -15,15 +15,28 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Index, Integer, MetaData, String, Table, text
+from sqlalchemy import BigInteger, Dialect, Index, Integer, MetaData, String, Table, TypeDecorator, text
 from sqlmodel import AutoString, Field, SQLModel
 
 # On SQLite a sole INTEGER primary key is the row's own address, a BIGINT one would cost a second tree.
 Big: Final = BigInteger().with_variant(Integer(), "sqlite")
 
-# Text is compared and sorted byte by byte: PostgreSQL would otherwise sort as the language of its machine does, and
-# lists, cursors and audits would differ from database to database.
-Words: Final = String().with_variant(String(collation="C"), "postgresql")
+
+class PostgresWords(TypeDecorator[str]):
+    """Text that is compared and sorted byte by byte, as SQLite does it.
+
+    Else PostgreSQL sorts as the language of its machine does, and lists, cursors and audits would differ from database
+    to database. It has no text with a NUL in it, so whoever asks for such a one finds nothing.
+    """
+
+    impl = String(collation="C")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+Words: Final = String().with_variant(PostgresWords(), "postgresql")
 
 # The rows lie in the tree of the primary key itself: no second tree, and what is read together lies together.
 CLUSTERED: Final = {"sqlite_with_rowid": False}

@@ -194,6 +194,15 @@ async def test_no_text_keeps_a_command_from_the_tables(database: Database) -> No
     await store.close()
 
 
+async def test_a_question_with_a_nul_finds_nothing(database: Database) -> None:
+    store = Store(database.url)
+    assert await store.market_by_symbol("BTC\0") is None and await store.key_digest("\0") is None
+    assert await store.order_by_client_id(AGENT, "a\0b") is None
+    assert (await store.list_markets(slug="\0", statuses=["\0"])).items == []
+    assert await store.identity_by_email("a\0@b") is None and await store.session("\0") is None
+    await store.close()
+
+
 def test_text_is_compared_byte_by_byte(emptied: PostgresDatabase) -> None:
     """In every column, so whatever language the server speaks: the tests' one speaks none and would hide it."""
     names = {table.name for table in (*DERIVED, *PRIVATE)}
