@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -67,7 +67,7 @@ def page(html: str) -> Answer:
     return Answer(html.encode(), headers=PAGE_POLICY, media_type="text/html; charset=utf-8")
 
 
-async def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> None:
+def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Awaitable[None]:
     """Send what an endpoint returned: JSON content, an `Answer`, or a Starlette `Response`."""
     headers: Mapping[str, str] | None = None
     media_type = b"application/json"
@@ -77,11 +77,10 @@ async def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Non
     elif isinstance(answer, Response):
         answer.raw_headers.extend(_pairs(_common(call)))
         tally.note(answer.status_code, time.perf_counter() - call.started)
-        await answer(call.scope, call.receive, call.raw_send)
-        return
+        return answer(call.scope, call.receive, call.raw_send)
     else:
         body = answer if isinstance(answer, bytes) else encode(answer)
-    await _send(call, status, body, media_type, headers, tally)
+    return _send(call, status, body, media_type, headers, tally)
 
 
 async def send_error(call: Call, error: Exception, tally: Tally) -> None:
@@ -147,8 +146,11 @@ async def _send(
         lines += _lines_of(extra)
     seconds = time.perf_counter() - call.started
     tally.note(status, seconds)
-    if call.exchange is not None:
-        await call.exchange.answer(status, lines, body)
+    exchange = call.exchange
+    if exchange is not None:
+        if exchange.flow.write_paused:
+            await exchange.flow.drain()
+        exchange.answer(status, lines, body)
     else:  # another server than ours
         await call.raw_send({"type": "http.response.start", "status": status, "headers": _pairs(lines)})
         await call.raw_send({"type": "http.response.body", "body": body})

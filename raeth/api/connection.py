@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+    from raeth.engine.state import Key
+
 HEAD_BYTES_MAX: Final = 32_768
 """Bytes of a head after the piece in which it began; one piece is what the system hands over, at most 256 KiB."""
 
 HEADERS_MAX: Final = 100
+
+METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 
 URL_BYTES_MAX: Final = 16_384
 """Twice the longest list of channels."""
@@ -54,8 +58,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_began = False
         self._head_bytes = 0
         self._upgrades = False
-        self.proven: tuple[object, bytes] | None = None
-        """The credential shown last and found right, and what it belongs to. For the door, which judges it."""
+        self.proven: tuple[bytes, Key] | None = None
+        """The credential that was shown last and found right, and the key it proved. For the door, which judges it."""
         self._patience = Patience(self.loop, self._is_late)
         self._await_head()
 
@@ -67,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_began = False
         patience = self._patience
         if patience.idle:
-            patience.forget()
+            patience.due, patience.idle = 0.0, False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -99,16 +103,18 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_is_open = False
         if len(self.headers) > HEADERS_MAX or len(self.url) > URL_BYTES_MAX:
             raise HeadTooLarge
-        self._patience.forget()
+        patience = self._patience
+        patience.due, patience.idle = 0.0, False
         parser = self.parser
         version = parser.get_http_version()
         raw_path, query = target(self.url)
         path = raw_path.decode("ascii")
+        method = parser.get_method()
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": version,
-            "method": parser.get_method().decode("ascii"),
+            "method": METHODS.get(method) or method.decode("ascii"),
             "scheme": self.scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": raw_path,

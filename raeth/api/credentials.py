@@ -139,13 +139,24 @@ class Door:
         shown = call.raw_headers.get(b"authorization")
         if shown is None:
             return access is Access.OPTIONAL_AGENT and b"cookie" not in call.raw_headers
+        keys = self._venue.sequencer.state.keys
+        connection = None if call.exchange is None else call.exchange.connection
+        if connection is not None and connection.proven is not None:
+            # What this connection has proved it need not prove anew, until it shows something else. A key that was
+            # revoked is gone from the state, and one that was read back from the journal is another object.
+            proof, proved = connection.proven
+            if keys.get(proved.spec.key_id) is proved and hmac.compare_digest(proof, shown):
+                self._let_in(call, access, proved)
+                return True
         if shown[:15] != b"Bearer rk_live_":
             return False
         key_id, _, secret = shown[15:].partition(b"_")
-        key = self._venue.sequencer.state.keys.get(key_id.decode("latin-1"))
+        key = keys.get(key_id.decode("latin-1"))
         if key is None or len(shown) > CREDENTIAL_MAX:
             return False
         self._check_key(call, access, key, secret)
+        if connection is not None:
+            connection.proven = shown, key
         return True
 
     def from_allowed_address(self, call: Call, key: Key) -> bool:
@@ -154,15 +165,16 @@ class Door:
         return not allowed or _inside(call.address, allowed)
 
     def _check_key(self, call: Call, access: Access, key: Key, secret: bytes) -> None:
+        if not hmac.compare_digest(digest_of(self._pepper, secret), key.spec.digest):
+            raise self._failed(call, Code.AUTH_INVALID)
+        self._let_in(call, access, key)
+
+    def _let_in(self, call: Call, access: Access, key: Key) -> None:
+        """What is asked of a key whose secret is right, at every request."""
         spec = key.spec
-        if not self._proved_before(call, key, secret):
-            if not hmac.compare_digest(digest_of(self._pepper, secret), spec.digest):
-                raise self._failed(call, Code.AUTH_INVALID)
-            if call.exchange is not None:
-                call.exchange.connection.proven = key, secret
         if spec.expires_at is not None and spec.expires_at <= real_now_ms():
             raise self._failed(call, Code.AUTH_EXPIRED)
-        if not self.from_allowed_address(call, key):
+        if spec.allowed_ips and not self.from_allowed_address(call, key):
             raise self._failed(call, Code.IP_NOT_ALLOWED)
         agent = key.agent
         call.actor, call.key, call.agent, call.account_id = AGENT, key, agent, agent.account.id
@@ -174,12 +186,6 @@ class Door:
             raise self._refused(call, RaethError(Code.SCOPE_REQUIRED, details=details))
         if agent.suspended and access is Access.AGENT_TRADE:
             raise self._refused(call, RaethError(Code.AGENT_SUSPENDED))
-
-    def _proved_before(self, call: Call, key: Key, secret: bytes) -> bool:
-        """Whether this connection has shown this very secret for this key, and was right. A key that was revoked, or
-        read back from the journal, is another object and has to be proved again."""
-        proven = None if call.exchange is None else call.exchange.connection.proven
-        return proven is not None and proven[0] is key and hmac.compare_digest(proven[1], secret)
 
     # ---- the long way ----
 
@@ -260,7 +266,8 @@ class Door:
         if not chosen:
             return query
         state = await call.settled()
-        agent = state.agents.get(call.names.entity(chosen[0]) or 0)
+        number = call.names.entity(chosen[0]) or 0
+        agent = state.agents.get(number) or (await call.latest()).agents.get(number)
         if agent is None:
             raise RaethError(Code.NOT_FOUND)
         if agent.account.id != call.account_id or (call.agent is not None and call.agent is not agent):

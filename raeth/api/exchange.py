@@ -123,11 +123,10 @@ class Exchange(RequestResponseCycle):
             return None
         return bytes(self.body)
 
-    async def answer(self, status: int, headers: bytes, body: bytes) -> None:
-        """Send a whole answer. `headers` are lines that end with CRLF, `content-length` among them, all of our own
-        making: nothing here looks for a line break in a value. Does nothing once the peer is gone."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send a whole answer; while `flow.write_paused`, wait for `flow.drain` first. `headers` are lines that end
+        with CRLF, `content-length` among them, all of our own making: nothing here looks for a line break in a value.
+        Does nothing once the peer is gone."""
         if self.disconnected:
             return
         assert not self.response_started, "one request, one answer"

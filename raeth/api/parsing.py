@@ -136,8 +136,13 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._deadline = Deadline(deadline_ms / 1000)
 
-    async def __call__(self, call: Call) -> Any:
-        raw = await self._read(call)
+    def whole(self, call: Call) -> bytes | None:
+        """The body, if all of it came in with the head and it is not too large: nobody has to wait for it."""
+        raw = None if call.exchange is None else call.exchange.whole_body()
+        return raw if raw is not None and len(raw) <= self._max_bytes else None
+
+    def validated(self, raw: bytes) -> Any:
+        """The model. Raises BAD_REQUEST or VALIDATION_FAILED."""
         if not raw and self._optional:
             return self._default
         try:
@@ -145,14 +150,12 @@ class BodyReader:
         except ValidationError as error:
             raise refusal(error) from None
 
-    async def _read(self, call: Call) -> bytes:
+    async def read(self, call: Call) -> bytes:
+        """The body once it is there. Raises BODY_TOO_LARGE, or BAD_REQUEST when it takes too long."""
         length = call.raw_headers.get(b"content-length")
         if length is not None and not (length.isdigit() and len(length) < 19 and int(length) <= self._max_bytes):
             await self._drain(call)
             raise RaethError(Code.BODY_TOO_LARGE)
-        whole = call.exchange.whole_body() if call.exchange is not None else None
-        if whole is not None and len(whole) <= self._max_bytes:
-            return whole
         try:
             return await self._deadline.of(self._collect(call))
         except TimeoutError:

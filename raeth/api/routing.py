@@ -240,7 +240,8 @@ class VenueRoute(APIRoute):
         elif query and self._is_api:
             reject_query(query)
         if plan.body is not None and self._read_body is not None:
-            arguments[plan.body] = await self._read_body(call)
+            raw = self._read_body.whole(call)
+            arguments[plan.body] = self._read_body.validated(await self._read_body.read(call) if raw is None else raw)
         if plan.call is not None:
             arguments[plan.call] = call
         return await self.declared.endpoint(**arguments)
