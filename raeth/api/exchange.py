@@ -25,7 +25,7 @@ _ASIDE: Final = logging.getLogger("uvicorn.access")
 
 
 class Bell:
-    """Wakes the one who waits for the request to go on; `asyncio.Event` for one, at a quarter of its price."""
+    """Wakes the one who waits for the request to go on: `asyncio.Event` for one waiter, without a queue."""
 
     __slots__ = ("_rung", "_waiter")
 
