@@ -69,9 +69,11 @@ def check_trades(record: Record, readers: Iterable[MarketReader]) -> int:
     return heard
 
 
-def check_windows(record: Record, faults: list[Fault]) -> Counter[str]:
-    """Every window on time, and none void without a reason that was a fault; how many ended how."""
+def check_windows(record: Record, faults: list[Fault]) -> tuple[Counter[str], list[str]]:
+    """Every window on time, and none void without a reason that was a fault; how many ended how, and why any was void,
+    in seconds since the first fault."""
     ended: Counter[str] = Counter()
+    voids: list[str] = []
     before: Window | None = None
     silences = list(silent(record))
     for window in record.windows.values():
@@ -88,17 +90,26 @@ def check_windows(record: Record, faults: list[Fault]) -> Counter[str]:
         if window.outcome is not None:
             ended[f"{window.outcome} {window.why}"] += 1
         if window.outcome == "VOID":
-            check_void(record, window, silences, faults)
+            blamed = check_void(record, window, silences, faults)
+            times = ", ".join(f"{since(faults, began)} to {since(faults, over)}" for began, over in blamed)
+            voids.append(f"{since(faults, window.close_at)} {window.why}: nothing from {times}")
         before = window
-    return ended
+    return ended, voids
 
 
-def check_void(record: Record, window: Window, silences: list[tuple[int, int]], faults: list[Fault]) -> None:
-    """A window may be void for a tie, or because there was no price for one of its boundaries while a fault lasted."""
+def since(faults: list[Fault], moment_ms: int) -> str:
+    return f"{(moment_ms - faults[0].began_ms) / 1000:.1f}"
+
+
+def check_void(
+    record: Record, window: Window, silences: list[tuple[int, int]], faults: list[Fault]
+) -> list[tuple[int, int]]:
+    """A window may be void for a tie, or because there was no price for one of its boundaries while a fault lasted; the
+    times in which nothing came."""
     if window.why == "TIE":
         prices = {record.prints[boundary][1] for boundary in (window.open_at, window.close_at)}
         assert len(prices) == 1, f"{window.symbol} is no tie"
-        return
+        return []
     if window.why == "VENUE_DOWN":
         spans = [span for span in pairwise(record.stamps) if span[1] - span[0] > GAP_MS]
         blamed = [span for span in spans if span[0] < window.close_at <= span[1] or span[0] < window.open_at <= span[1]]
@@ -119,6 +130,7 @@ def check_void(record: Record, window: Window, silences: list[tuple[int, int]], 
         assert any(caused(fault, began, ended) for fault in faults), (
             f"{window.symbol} is void by {window.why}: nothing came from {began} to {ended}, and no fault explains it"
         )
+    return blamed
 
 
 def caused(fault: Fault, began: int, ended: int) -> bool:

@@ -58,6 +58,7 @@ class Chaos:
     bags: int = 0
     _kinds: list[str] = field(default_factory=list)
     _database_troubled: bool = False
+    _killed: int = 0
 
     @property
     def counts(self) -> Counter[str]:
@@ -81,25 +82,26 @@ class Chaos:
                 self.bags += 1
 
     def _next(self) -> Coroutine[None, None, None] | None:
-        """The next fault of the bag; None when all that it could be done to is in trouble already."""
-        kind = self._kinds[-1]
+        """The next fault of the bag; None when what it could be done to is in trouble already: then it comes later."""
+        kind = self._kinds.pop()
         detail = self.rng.random()
         if kind in ("kill", "stop"):
             free = [target for target in self.targets if not target.troubled]
-            if not free:
-                return None
-            target: Target = self.rng.choice(free)
-            work = self._kill if kind == "kill" else self._stop
-            target.troubled = True  # type: ignore[misc]
-            self._kinds.pop()
-            return self._on_node(kind, target, work, self.rng.uniform(*(DOWN_S if kind == "kill" else STOPPED_S)))
-        if self._database_troubled:
-            return None
-        self._kinds.pop()
-        if kind == "terminate":
+            # While all are killed there is nothing to learn but how long a start takes.
+            last_alive = kind == "kill" and self._killed == len(self.targets) - 1
+            if free and not last_alive:
+                target: Target = self.rng.choice(free)
+                target.troubled = True
+                self._killed += kind == "kill"
+                bounds = DOWN_S if kind == "kill" else STOPPED_S
+                return self._on_node(kind, target, self._kill if kind == "kill" else self._stop, bounds)
+        elif kind == "terminate":
             return self._terminate(detail)
-        self._database_troubled = True
-        return self._restart(kind, self.rng.uniform(*DOWN_S))
+        elif not self._database_troubled:
+            self._database_troubled = True
+            return self._restart(kind, self.rng.uniform(*DOWN_S))
+        self._kinds.insert(0, kind)  # later
+        return None
 
     def _begin(self, kind: str, target: str, detail: str) -> Fault:
         fault = Fault(kind, target, now_ms(), detail=detail)
@@ -107,12 +109,18 @@ class Chaos:
         return fault
 
     async def _on_node(
-        self, kind: str, target: Target, work: Callable[[Target, float], Awaitable[None]], seconds: float
+        self,
+        kind: str,
+        target: Target,
+        work: Callable[[Target, float], Awaitable[None]],
+        bounds: tuple[float, float],
     ) -> None:
+        seconds = self.rng.uniform(*bounds)
         fault = self._begin(kind, target.name, f"for {seconds:.2f} s")
         await work(target, seconds)
         fault.ended_ms = now_ms()
-        target.troubled = False  # type: ignore[misc]
+        self._killed -= kind == "kill"
+        target.troubled = False
 
     async def _kill(self, target: Target, seconds: float) -> None:
         if isinstance(target, Worker):

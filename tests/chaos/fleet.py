@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from typing import Any, Protocol
@@ -36,15 +37,10 @@ SETTINGS = {
 
 
 class Target(Protocol):
-    """A process that faults are done to."""
+    """A process that faults are done to. `troubled`: something is being done to it."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def troubled(self) -> bool:
-        """Something is being done to it."""
-        ...
+    name: str
+    troubled: bool
 
 
 class Node:
@@ -68,7 +64,7 @@ class Node:
         while not self._started(give_up):
             self.turned_away += 1
             assert self.venue.process.returncode == 1, self._last_words()
-            assert "the database" in self._last_words() or "the journal" in self._last_words(), self._last_words()
+            assert re.search(r"^raeth: the (database|journal) .*\n\Z", self._last_words(), re.M), self._last_words()
             assert time.monotonic() < give_up, self._last_words()
             time.sleep(10 * PAUSE_S)
         self.lives += 1

@@ -183,12 +183,13 @@ class Storm:
         record = checks.executed(self._database, self.markets)
         checks.check_orders(self.ledger, record)
         heard = checks.check_trades(record, self.markets)
-        ended = checks.check_windows(record, self._chaos.trace)
+        ended, voids = checks.check_windows(record, self._chaos.trace)
         assert report["state_hash"] == state_hash(record.state), "the audit's state and ours"
         assert report["orders"] == record.orders == len(self.ledger.sent)
         assert self._database.tables_seq() == record.last_seq == report["commands"], "the tables are at the end"
         assert len(record.hashes) == len(self._snapshots & set(record.hashes)) > 0, "the nodes' states were compared"
         assert checks.settled(record, self._began_ms, self._over_ms) >= self._chaos.bags
+        print("\n".join(f"void: {line}" for line in voids))
         self._tell(record.last_seq, record.trades, heard, dict(ended), len(record.hashes))
 
     def _tell(self, commands: int, trades: int, heard: int, windows: dict[str, int], states: int) -> None:
