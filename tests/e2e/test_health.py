@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.e2e.conftest import TOKEN
+from tests.e2e.small_disk import NEARLY_BYTES
 from tests.e2e.venue import LEFT_S, Host, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there a process's limits can be set from outside")
@@ -23,6 +24,10 @@ def test_a_disk_without_room(opened: Host, recording: str) -> None:
 
     log = opened.database.with_name(f"{opened.database.name}-wal")
     limits = resource.prlimit(venue.process.pid, resource.RLIMIT_FSIZE)
+    # As a disk fills up: first there is little room, which the venue notices, then none.
+    resource.prlimit(venue.process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size + NEARLY_BYTES, limits[1]))
+    noticed = venue.get("/health")["seq"] + 2
+    until("two transactions", lambda: venue.get("/health")["seq"] >= noticed)
     resource.prlimit(venue.process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size, limits[1]))
 
     def full() -> httpx2.Response | None:
