@@ -25,6 +25,7 @@ from raeth.clock import Clock, RealClock, ReplayClock
 from raeth.config import ADMIN_TOKEN_FILE, DATABASE, Settings
 from raeth.engine.types import ENGINE_VERSION, ENGINES_CONTINUED
 from raeth.engine.types import Settings as Rules
+from raeth.errors import RaethError
 from raeth.journal.base import Head, Journal, JournalDamaged, JournalForeign, JournalUnavailable
 from raeth.journal.sqlite import SqliteJournal
 from raeth.nodes.locks import FileLocks, Locks, LocksUnavailable, SessionLocks, SoleLocks, holding
@@ -161,6 +162,8 @@ async def assemble(settings: Settings, *, adopt: bool = False, worker: int | Non
             token, token_path = await admin_token(settings, sequencer, store)
     except LocksUnavailable as trouble:
         raise CannotServe(f"the database cannot be reached: {trouble}") from None
+    except RaethError:
+        raise CannotServe("the database went away while the node was starting") from None
     except (JournalForeign, NewerTables) as other:
         raise CannotServe(f"{_place(settings)} belongs to another version: {other}; nothing was changed") from None
     except JournalDamaged as damage:

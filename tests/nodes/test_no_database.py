@@ -1,0 +1,43 @@
+"""A database that is not there any more, at whatever step of a node's start: the operator gets one line, no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from raeth.assembly import CannotServe, assemble
+from raeth.config import Settings
+from tests.postgres import Server
+
+SESSIONS = 12
+"""More than a node needs to start."""
+
+
+def test_a_start_that_gets_no_session_says_so(postgres_server: Server, postgres_url: str, tmp_path: Path) -> None:
+    """With one session more every time, each step at which a start asks for one is refused once."""
+    role, database = "few", postgres_url.rpartition("/")[2]
+    postgres_server.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        postgres_server.execute(f"ALTER DATABASE {database} OWNER TO {role}")
+        settings = Settings(data_dir=tmp_path, database_url=postgres_url.replace("//raeth@", f"//{role}@"))
+        refusals = []
+        for sessions in range(SESSIONS):
+            postgres_server.execute(f"ALTER ROLE {role} CONNECTION LIMIT {sessions}")
+            try:
+                asyncio.run(started(settings))
+            except CannotServe as refusal:
+                refusals.append(str(refusal))
+        assert 2 < len(refusals) < SESSIONS
+        assert all("too many connections" in line or "database" in line for line in refusals), refusals
+        assert not any("\n" in line for line in refusals)
+    finally:
+        postgres_server.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER", url=postgres_url)
+        postgres_server.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
+        postgres_server.execute(f"DROP OWNED BY {role}", url=postgres_url)
+        postgres_server.execute(f"DROP ROLE {role}")
+
+
+async def started(settings: Settings) -> None:
+    node = await assemble(settings)
+    await node.sequencer.stop()
+    await node.store.close()
