@@ -53,6 +53,7 @@ class Node:
         self.turned_away = 0
         """Starts that ended at once because the database was away."""
         self.venue: VenueProcess
+        self._abandoned = False
         self._host = host
         self._data_dir = host.folder / f"node-{number}"
         self._flags = ("--port", str(port), "--data-dir", str(self._data_dir), *flags)
@@ -62,6 +63,8 @@ class Node:
         """Until it takes orders; tried again, as whatever supervises it would, while the database is away."""
         give_up = time.monotonic() + START_WITHIN_S
         while not self._started(give_up):
+            if self._abandoned:
+                return
             self.turned_away += 1
             assert self.venue.process.returncode == 1, self._last_words()
             assert re.search(r"^raeth: the (database|journal) .*\n\Z", self._last_words(), re.M), self._last_words()
@@ -78,6 +81,12 @@ class Node:
 
     def kill(self) -> None:
         self.venue.kill()
+
+    def abandon(self) -> None:
+        """The test is over: whoever waits for a start of this node waits no longer."""
+        self._abandoned = True
+        if self.venue.process.poll() is None:
+            self.venue.kill()
 
     def pause(self) -> None:
         self.venue.process.send_signal(signal.SIGSTOP)

@@ -45,16 +45,20 @@ async def test_nodes_on_one_database(host: Host, server: Server, seconds: float,
     seed = chosen_seed()
     url = server.fresh_database()
     nodes = [Node(host, n, free_port(), ("--database-url", url)) for n in range(1, NODES + 1)]
-    # As when all machines come up at once: who is first makes the venue.
-    await asyncio.gather(*(asyncio.to_thread(node.start) for node in nodes))
-    chaos = Chaos(seeded(seed, "faults"), BAG, nodes, server, url.rpartition("/")[2])
-    storm = Storm(seed, tuple(node.url for node in nodes), Shared(server, url), chaos)
-    await storm.rage(nodes[0].venue, seconds, think_s)
-    for node in nodes:
-        await storm.converged(node.name, node.healthy)
-    storm.check_doubles([node.venue for node in nodes])
-    for node in nodes:
-        await asyncio.to_thread(node.venue.stop)
-        storm.note_stop(node.name)
-    storm.check(host, "--database-url", url)
-    print(f"starts that met no database: {sum(node.turned_away for node in nodes)}")
+    try:
+        # As when all machines come up at once: who is first makes the venue.
+        await asyncio.gather(*(asyncio.to_thread(node.start) for node in nodes))
+        chaos = Chaos(seeded(seed, "faults"), BAG, nodes, server, url.rpartition("/")[2])
+        storm = Storm(seed, tuple(node.url for node in nodes), Shared(server, url), chaos)
+        await storm.rage(nodes[0].venue, seconds, think_s)
+        for node in nodes:
+            await storm.converged(node.name, node.healthy)
+        storm.check_doubles([node.venue for node in nodes])
+        for node in nodes:
+            await asyncio.to_thread(node.venue.stop)
+            storm.note_stop(node.name)
+        storm.check(host, "--database-url", url)
+        print(f"starts that met no database: {sum(node.turned_away for node in nodes)}")
+    finally:
+        for node in nodes:
+            node.abandon()
