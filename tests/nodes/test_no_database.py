@@ -1,4 +1,4 @@
-"""A database that is not there any more, at whatever step of a node's start: the operator gets one line, no traceback."""
+"""A database that goes away at whatever step of a node's start: the operator gets one line, and no traceback."""
 
 from __future__ import annotations
 
