@@ -153,8 +153,9 @@ class Storm:
     # ---- afterwards ----
 
     async def converged(self, name: str, healthy: Callable[[], dict[str, Any] | None]) -> None:
-        """Until this node takes orders and knows all that is in the journal now."""
-        head = await asyncio.to_thread(self._story.read)
+        """Until this node takes orders and knows all that is in the journal now, and more than the one that ended
+        before it: a quiet venue still moves."""
+        head = max(await asyncio.to_thread(self._story.read), *(seq + 1 for seq in self._snapshots), 0)
 
         def there() -> bool:
             health = healthy()

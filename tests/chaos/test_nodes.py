@@ -55,6 +55,7 @@ async def test_nodes_on_one_database(host: Host, server: Server, seconds: float,
             await storm.converged(node.name, node.healthy)
         storm.check_doubles([node.venue for node in nodes])
         for node in nodes:
+            await storm.converged(node.name, node.healthy)
             await asyncio.to_thread(node.venue.stop)
             storm.note_stop(node.name)
         storm.check(host, "--database-url", url)
