@@ -100,14 +100,18 @@ async def test_an_agent_is_suspended_reinstated_and_granted(desk: Desk, op: Oper
         ("/freeze", {}, 400),
         ("/freeze", {"reason": ""}, 422),
         ("/freeze", {"reason": "x" * 501}, 422),
+        ("/freeze", {"reason": "a\x00b"}, 422),
         ("/freeze", {"reason": 5}, 400),
         ("/unfreeze", {"raison": "x"}, 400),
+        ("/unfreeze", {"reason": "a\x00"}, 422),
         ("/broadcast", {"message": ""}, 422),
+        ("/broadcast", {"message": "\x00"}, 422),
         (f"/agents/{UUID}/grant", {"amount_cents": 0, **WHY}, 422),
         (f"/agents/{UUID}/grant", {"amount_cents": -1, **WHY}, 422),
         (f"/agents/{UUID}/grant", {"amount_cents": "5", **WHY}, 400),
         (f"/agents/{UUID}/grant", {"amount_cents": 5}, 400),
         (f"/agents/{UUID}/grant", {"amount_cents": 10**13, **WHY}, 422),
+        (f"/agents/{UUID}/grant", {"amount_cents": 1, "reason": "a\nb\x00"}, 422),
     ],
 )
 async def test_bodies_are_checked(desk: Desk, op: Operator, path: str, body: dict[str, Any], status: int) -> None:
@@ -126,7 +130,7 @@ async def test_a_key_is_revoked(desk: Desk, op: Operator, alice: Trader) -> None
 
 
 async def test_the_audit_names_everything_and_who_did_it(desk: Desk, op: Operator, alice: Trader) -> None:
-    await op.ask("POST", "/broadcast", json={"message": "back at noon"})
+    await op.ask("POST", "/broadcast", json={"message": "back at\nnoon"})
     await op.ask("POST", "/freeze", json={"reason": "one"})
     await op.ask("POST", "/unfreeze", json={})
     await op.ask("POST", f"/agents/{alice.uuid}/grant", json={"amount_cents": 7, "reason": "two"})
@@ -143,7 +147,7 @@ async def test_the_audit_names_everything_and_who_did_it(desk: Desk, op: Operato
         alice.uuid,
         7,
     )
-    assert rows[4]["reason"] == "back at noon"
+    assert rows[4]["reason"] == "back at\nnoon"
     response = await op.ask("GET", "/audit", 422, params={"cursor": "x"})
     assert response["code"] == "INVALID_CURSOR"
 

@@ -8,7 +8,10 @@ from pydantic import Field
 
 from raeth.api.schemas.common import Answer, Cents, Request, Seq, Symbol, Time, Uuid
 
-Reason = Annotated[str, Field(min_length=1, max_length=500, examples=["planned maintenance"])]
+WITHOUT_NUL = r"^[^\x00]*$"
+"""What an operator writes is kept for ever, and no PostgreSQL keeps a NUL in a text."""
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=WITHOUT_NUL, examples=["planned maintenance"])]
 
 
 class ReasonRequest(Request):
@@ -25,7 +28,7 @@ class GrantRequest(Request):
 
 
 class BroadcastRequest(Request):
-    message: Annotated[str, Field(min_length=1, max_length=2_000)]
+    message: Annotated[str, Field(min_length=1, max_length=2_000, pattern=WITHOUT_NUL)]
 
 
 class FreezeView(Answer):
