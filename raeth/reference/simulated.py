@@ -126,8 +126,8 @@ class SimulatedSource:
     synthetic = True
 
     def __init__(self, settings: ReferenceSettings, clock: Clock, start_price_cents: int | None = None) -> None:
-        """`start_price_cents`: where to go on after a restart, from then on; else a new price from the configured start,
-        which has been there for a while."""
+        """`start_price_cents`: where to go on after a restart, from then on; else a new price from the configured
+        start, which has been there for a while."""
         settings = settings.model_copy(update={"quorum": min(settings.quorum, len(VENUES))})
         self._clock = clock
         self._seed = settings.seed
