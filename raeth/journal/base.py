@@ -198,6 +198,10 @@ class Journal(Protocol):
         """The durable idempotency key, if there is one."""
         ...
 
+    async def projected(self) -> int:
+        """The durable mark of the derived tables, without the lock: by now it may be further on."""
+        ...
+
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot with a checksum, and the `SNAPSHOTS_KEPT` newest of all. Takes the lock: not between
         `begin` and `commit`. JournalRefused unless `(seq, hash)` is a row of this journal."""

@@ -99,6 +99,10 @@ class PostgresJournal:
         """See `Journal.key`."""
         return await self._finish(self._read_side().key, owner, key)
 
+    async def projected(self) -> int:
+        """See `Journal.projected`."""
+        return await self._finish(self._read_side().projected)
+
     async def latest_snapshot(self) -> Snapshot | None:
         """See `Journal.latest_snapshot`."""
         return await self._finish(self._read_side().latest_snapshot)

@@ -24,6 +24,7 @@ SNAPSHOT_TIMEOUT_S = 120.0
 
 _ROWS = "SELECT seq, ts, command, events, hash FROM journal WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3"
 _KEY = "SELECT owner, key, seq, place, fingerprint FROM journal_keys WHERE owner = $1 AND key = $2"
+_PROJECTED = "SELECT projected_seq FROM journal_meta ORDER BY transactions DESC LIMIT 1"
 _SNAPSHOT_SEQS = "SELECT seq FROM snapshots ORDER BY seq DESC"
 _SNAPSHOT = """
 SELECT seq, hash, engine_version, blob, checksum, (SELECT hash FROM journal WHERE journal.seq = snapshots.seq)
@@ -72,6 +73,14 @@ class PostgresReader:
         except Exception as error:
             raise translate(error) from error
         return Key._make(found[0]) if found else None
+
+    async def projected(self) -> int:
+        """See `Journal.projected`."""
+        try:
+            found = await self._fetch(_PROJECTED)
+        except Exception as error:
+            raise translate(error) from error
+        return int(found[0][0]) if found else 0
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `Journal.save_snapshot`. Needs no lock: a row never changes, and what is kept is whole at any moment."""

@@ -122,6 +122,11 @@ class SqliteJournal:
         worker, reader = self._read_side()
         return await worker.run(reader.key, owner, key)
 
+    async def projected(self) -> int:
+        """See `Journal.projected`."""
+        worker, reader = self._read_side()
+        return await worker.run(reader.projected)
+
     async def latest_snapshot(self) -> Snapshot | None:
         """See `Journal.latest_snapshot`."""
         worker, reader = self._read_side()

@@ -53,6 +53,14 @@ class SqliteReader:
             log.warning("the snapshot at seq %d is damaged and was skipped", seq)
         return None
 
+    def projected(self) -> int:
+        """See `Journal.projected`."""
+        try:
+            (mark,) = self._db.execute("SELECT projected_seq FROM journal_meta").fetchone()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return int(mark)
+
     def version(self) -> int:
         """A number that is another one after each commit of any connection but this one."""
         try:

@@ -19,10 +19,7 @@ from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION, Settings
 from raeth.errors import Code, RaethError
 from raeth.idempotency import IdemKey, Outcome
-from raeth.journal.base import (
-    Journal,
-    Write,
-)
+from raeth.journal.base import Journal, JournalUnavailable, Write
 from raeth.sequencer.following import Projects
 from raeth.sequencer.writing import RETRY_S, Item, Needed, Writer, Writes, fail, item_of
 
@@ -175,7 +172,15 @@ class Sequencer(Writer):
         while self._following.mark < seq and self._running:
             if self.health.mode in ("retrying", "stopped"):
                 raise RaethError(Code.SERVICE_DEGRADED)
+            if self.shared and await self._others_have(seq):
+                return
             await self._following.asked_for(self._wake)
+
+    async def _others_have(self, seq: int) -> bool:
+        """Whether another node has brought the tables that far: to look costs no lock."""
+        with contextlib.suppress(JournalUnavailable):
+            self._following.heard(await self.journal.projected())
+        return self._following.mark >= seq
 
     async def catch_up(self) -> None:
         """Return once this node knows everything that was durable when this was called: before it is said that

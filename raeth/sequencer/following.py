@@ -110,9 +110,13 @@ class Following:
         return self._projector.take()
 
     def reached(self, mark: int) -> None:
-        """The tables are durably at `mark`."""
-        self.mark = max(self.mark, mark)
+        """This node has brought the tables durably to `mark`, or found them there."""
         self._since = asyncio.get_running_loop().time()
+        self.heard(mark)
+
+    def heard(self, mark: int) -> None:
+        """The tables are durably at `mark`, whoever brought them there."""
+        self.mark = max(self.mark, mark)
         held = self._held
         while held and held[0].seq <= mark:
             held.popleft()

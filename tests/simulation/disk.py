@@ -262,6 +262,9 @@ class SimJournal:
     async def key(self, owner: int, key: str) -> Key | None:
         return await self._read("key", lambda: self.disk.keys.get((owner, key)))
 
+    async def projected(self) -> int:
+        return await self._read("projected", lambda: self.disk.projected)
+
     async def latest_snapshot(self) -> Snapshot | None:
         def newest() -> Snapshot | None:
             whole = (seq for seq in sorted(self.disk.snapshots, reverse=True) if not self.weather.spoils())
