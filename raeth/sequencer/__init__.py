@@ -2,6 +2,7 @@
 
     core       what callers use: start and stop, reads, submit
     writing    batches, the transaction, following other nodes, recovery
+    waiting    commands in the queue
     replaying  durable rows onto a state, verified
     following  the derived tables, kept a little behind the journal
     health     what the writer says of itself
@@ -13,7 +14,8 @@ from raeth.idempotency import IdemKey, Outcome, PlacedOrder
 from raeth.sequencer.core import STOP_S, Sequencer, SettingsDiffer
 from raeth.sequencer.following import Committed, Projects
 from raeth.sequencer.health import WRITE_BUCKETS_S, Health
-from raeth.sequencer.writing import MAX_BATCH, MAX_QUEUE, SNAPSHOT_EVERY, Writes
+from raeth.sequencer.waiting import Writes
+from raeth.sequencer.writing import MAX_BATCH, MAX_QUEUE, SNAPSHOT_EVERY
 
 __all__ = [
     "MAX_BATCH",

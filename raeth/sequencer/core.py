@@ -21,7 +21,8 @@ from raeth.errors import Code, RaethError
 from raeth.idempotency import IdemKey, Outcome
 from raeth.journal.base import Journal, JournalUnavailable, Write
 from raeth.sequencer.following import Projects
-from raeth.sequencer.writing import RETRY_S, Item, Needed, Writer, Writes, fail, item_of
+from raeth.sequencer.waiting import Item, Needed, Writes, fail, item_of
+from raeth.sequencer.writing import RETRY_S, Writer
 
 STOP_S: Final = 3.0
 """What was accepted may take this long to be written after the order to stop."""

@@ -17,13 +17,12 @@ import structlog
 
 from raeth.clock import Clock, JumpGuard, RealClock
 from raeth.engine import codec, snapshot
-from raeth.engine.commands import Command, Resurface, Tick
-from raeth.engine.events import Event
+from raeth.engine.commands import Resurface, Tick
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION
 from raeth.errors import Code, RaethError
-from raeth.idempotency import IdemKey, Outcome, Request
+from raeth.idempotency import Outcome
 from raeth.journal.base import (
     EMPTY_HEAD,
     Begun,
@@ -40,6 +39,7 @@ from raeth.journal.chain import head_of, next_row, verify
 from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
 from raeth.sequencer.health import Health
 from raeth.sequencer.replaying import replay, replayed
+from raeth.sequencer.waiting import Item, fail, item_of, release
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -63,32 +63,6 @@ CLOCKS_MS: Final = 250
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to write again after the journal failed; the last one repeats."""
-
-Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
-
-Needed = Callable[[State, int], bool]
-"""Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
-
-
-class Item(Request):
-    """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
-
-    __slots__ = ("done", "error", "needed", "outcome", "writes")
-
-    def __init__(
-        self,
-        done: asyncio.Future[Outcome],
-        command: Command | None,
-        keys: Sequence[IdemKey] = (),
-        writes: Writes = (),
-        needed: Needed | None = None,
-    ) -> None:
-        super().__init__(command, keys)
-        self.done = done
-        self.writes = writes
-        self.needed = needed
-        self.outcome: Outcome | None = None
-        self.error: RaethError | None = None
 
 
 class Writer:
@@ -504,23 +478,3 @@ class Writer:
             # A snapshot only makes a restart quicker; the next one will do.
             self._snapshot_seq = state.seq
             log.warning("snapshot not saved", error=str(trouble))
-
-
-def item_of(command: Command, needed: Needed | None = None) -> Item:
-    return Item(asyncio.get_running_loop().create_future(), command, needed=needed)
-
-
-def release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> None:
-    for caught in waiting:
-        if caught.done():
-            continue
-        if error is None:
-            caught.set_result(None)
-        else:
-            caught.set_exception(error)
-
-
-def fail(batch: list[Item]) -> None:
-    for item in batch:
-        if not item.done.done():
-            item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))

@@ -1,0 +1,59 @@
+"""Commands that wait for their turn, and callers that wait for news. Must not know who writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from raeth.engine.commands import Command
+from raeth.engine.events import Event
+from raeth.engine.state import State
+from raeth.errors import Code, RaethError
+from raeth.idempotency import IdemKey, Outcome, Request
+from raeth.journal.base import Write
+
+Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
+
+Needed = Callable[[State, int], bool]
+"""Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
+
+
+class Item(Request):
+    """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
+
+    __slots__ = ("done", "error", "needed", "outcome", "writes")
+
+    def __init__(
+        self,
+        done: asyncio.Future[Outcome],
+        command: Command | None,
+        keys: Sequence[IdemKey] = (),
+        writes: Writes = (),
+        needed: Needed | None = None,
+    ) -> None:
+        super().__init__(command, keys)
+        self.done = done
+        self.writes = writes
+        self.needed = needed
+        self.outcome: Outcome | None = None
+        self.error: RaethError | None = None
+
+
+def item_of(command: Command, needed: Needed | None = None) -> Item:
+    return Item(asyncio.get_running_loop().create_future(), command, needed=needed)
+
+
+def release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> None:
+    for caught in waiting:
+        if caught.done():
+            continue
+        if error is None:
+            caught.set_result(None)
+        else:
+            caught.set_exception(error)
+
+
+def fail(batch: list[Item]) -> None:
+    for item in batch:
+        if not item.done.done():
+            item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
