@@ -33,17 +33,16 @@ class Figures(NamedTuple):
         return 1e6 / (self.served / nodes + self.followed * (nodes - 1) / nodes)
 
     def by_lock(self, nodes: int, batch: int = MAX_BATCH) -> float:
-        """Orders a second at which the lock is always held: who gets it follows the batches of all others under it."""
-        return batch * 1e6 / (self.committed + batch * (self.inserted + self.executed + self.followed * (nodes - 1)))
+        """Orders a second at which the lock is always held: who gets it follows the batch before its own under it."""
+        return batch * 1e6 / (self.committed + batch * self.under_lock(nodes))
 
-    def by_lock_followed(self, batch: int = MAX_BATCH) -> float:
-        """The same if only the last batch were left to follow under the lock."""
-        return batch * 1e6 / (self.committed + batch * (self.inserted + self.executed + self.followed))
+    def under_lock(self, nodes: int) -> float:
+        """Of each command, while its node holds the lock."""
+        return self.inserted + self.executed + (self.followed if nodes > 1 else 0.0)
 
     def turn_ms(self, nodes: int, rate: float) -> float:
         """How long it takes until every node had the lock once, at `rate` orders a second over all of them."""
-        busy = rate / 1e6 * (self.inserted + self.executed + self.followed * (nodes - 1))
-        return nodes * self.committed / (1 - busy) / 1000
+        return nodes * self.committed / (1 - rate / 1e6 * self.under_lock(nodes)) / 1000
 
 
 def figures(table: str) -> Figures:
@@ -74,14 +73,11 @@ def tell() -> str:
         f"s {known.served:.0f} µs, e {known.executed:.1f} µs, f {known.followed:.1f} µs, "
         f"a {known.committed / 1000:.2f} ms, b {known.inserted:.1f} µs; orders a second over all nodes:",
         "",
-        "| nodes | processors | head lock | head lock, if followed while waiting | turn at half of the least |",
-        "| --- | --- | --- | --- | --- |",
+        "| nodes | processors | head lock | turn at half of the least |",
+        "| --- | --- | --- | --- |",
     ]
     for nodes in SIZES:
         bounds = known.by_processor(nodes), known.by_lock(nodes)
-        followed = known.by_lock_followed() if nodes > 1 else known.by_lock(1)
-        lines.append(
-            f"| {nodes} | {bounds[0]:,.0f} | {bounds[1]:,.0f} | {followed:,.0f} | "
-            f"{known.turn_ms(nodes, min(bounds) / 2):,.1f} ms |"
-        )
+        turn_ms = known.turn_ms(nodes, min(bounds) / 2)
+        lines.append(f"| {nodes} | {bounds[0]:,.0f} | {bounds[1]:,.0f} | {turn_ms:,.1f} ms |")
     return "\n".join(lines)
