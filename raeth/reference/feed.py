@@ -38,6 +38,7 @@ class Feed(ABC):
         self.settings = settings
         self._callbacks: list[TickCallback] = []
         self._last: Tick | None = None
+        self._read: tuple[int, Reading] | None = None
 
     @abstractmethod
     def add(self, item: Tick | Rate, quiet: bool = False) -> None:
@@ -60,6 +61,11 @@ class Feed(ABC):
 
     def current(self, now_ms: int) -> Reading:
         """The last reference price with its age; LIVE, STALE or DOWN by age alone."""
+        if self._read is None or self._read[0] != now_ms:
+            self._read = (now_ms, self._reading(now_ms))  # whoever asks within the same millisecond gets the same
+        return self._read[1]
+
+    def _reading(self, now_ms: int) -> Reading:
         venues = tuple(self.venues_at(now_ms))
         if self._last is None:
             return Reading(None, None, None, "DOWN", self.name, self.synthetic, venues)
@@ -100,6 +106,7 @@ class StreamFeed(Feed):
         self._rule = f"last price at or before the boundary by source time, at most {settings.print_max_age_ms} ms old"
 
     def add(self, item: Tick | Rate, quiet: bool = False) -> None:
+        self._read = None
         if isinstance(item, Tick) and self._history.add(item.source_ts, item.price_cents):
             self._publish(Tick(INDEX, item.price_cents, item.source_ts, item.recv_ts), quiet)
 
@@ -149,6 +156,7 @@ class VenueIndex(Feed):
 
     def add(self, item: Tick | Rate, quiet: bool = False) -> None:
         """Take a tick or a rate. Of a venue that is not in the index, or from the future: left out."""
+        self._read = None
         too_new = item.source_ts > item.recv_ts + self.settings.max_future_ms
         if too_new:
             # Believed, it would count as having passed every boundary and would never grow old.
