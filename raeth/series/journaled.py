@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
-from raeth.engine.commands import Print
+from raeth.engine.commands import Command, IndexTick, Print
 from raeth.engine.events import Event, IndexMoved
 from raeth.engine.state import State
 from raeth.engine.types import Input
@@ -31,6 +31,9 @@ class Fact(Protocol):
 
     @property
     def seq(self) -> int: ...
+
+    @property
+    def command(self) -> Command: ...
 
     @property
     def events(self) -> list[Event]: ...
@@ -60,6 +63,8 @@ class JournaledIndex:
     def heard(self, facts: Iterable[Fact]) -> None:
         """A listener of the sequencer: what became durable, here or on another node."""
         for fact in facts:
+            if type(fact.command) is not IndexTick:
+                continue  # nearly all are orders
             for event in fact.events:
                 if isinstance(event, IndexMoved):
                     self._moved.append(_Moved(event.source_ts, event.price_cents, event.source, fact.seq))
