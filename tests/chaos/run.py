@@ -9,6 +9,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 from raeth.engine.snapshot import state_hash
@@ -143,12 +144,21 @@ class Storm:
         """Every private channel up to the end of the load is, line by line, what the journal says."""
         head = await asyncio.to_thread(self._story.read)
         async with asyncio.TaskGroup() as group:
-            checking = [group.create_task(one.check(self._story, head, DRAIN_S)) for one in self._compared]
+            checking = [group.create_task(self._heard_all(one, head)) for one in self._compared]
             while not all(task.done() for task in checking):
                 await asyncio.wait({*checking, *readers}, timeout=CHECK_S, return_when=asyncio.FIRST_COMPLETED)
                 for reader in readers:
                     if reader.done():
                         reader.result()
+
+    async def _heard_all(self, one: Compared, head: int) -> None:
+        try:
+            await one.check(self._story, head, DRAIN_S)
+        except TimeoutError:
+            expected = [line for line in self._story.lines[one.name] if line[0] <= head]
+            pairs = zip_longest(expected, one.follower.lines(0))
+            place, pair = next((n, pair) for n, pair in enumerate(pairs) if pair[0] != pair[1])
+            raise AssertionError(f"{one.name} was not told all: line {place} of {len(expected)}: {pair}") from None
 
     # ---- afterwards ----
 
