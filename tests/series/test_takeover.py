@@ -31,6 +31,7 @@ MAX_AGE_MS = 5_000
 
 class Fact(NamedTuple):
     seq: int
+    command: cmd.Command
     events: list[ev.Event]
 
 
@@ -56,7 +57,10 @@ def test_the_print_is_the_last_tick_at_or_before_the_boundary_that_is_young_enou
     for seq, (step, price) in enumerate(steps, 1):
         ticks.append(((ticks[-1][0] if ticks else 1_000) + step, price, seq))
     journaled = index()
-    journaled.heard(Fact(seq, [ev.IndexMoved(price, ts, "simulated", ts)]) for ts, price, seq in ticks)
+    journaled.heard(
+        Fact(seq, cmd.IndexTick(price, ts, "simulated"), [ev.IndexMoved(price, ts, "simulated", ts)])
+        for ts, price, seq in ticks
+    )
     found = journaled.print_at(boundary, max_age_ms)
     known = [tick for tick in ticks if tick[0] <= boundary]
     if not known or boundary - known[-1][0] > max_age_ms:
@@ -184,7 +188,8 @@ async def test_a_source_that_was_kept_warm_has_seen_the_boundary_itself(path: Pa
         feeder = Feeder(script, venue.clock, venue.sequencer, venue.journaled, warm=True, alone=False)
         tasks = [asyncio.create_task(feeder.watch())]
         await asyncio.sleep(0)
-        venue.journaled.heard([Fact(0, [ev.IndexMoved(BTC - 9, OPEN_AT - 900, "scripted", OPEN_AT - 800)])])
+        moved = ev.IndexMoved(BTC - 9, OPEN_AT - 900, "scripted", OPEN_AT - 800)
+        venue.journaled.heard([Fact(0, cmd.IndexTick(BTC - 9, OPEN_AT - 900, "scripted"), [moved])])
         await venue.walk(OPEN_AT + 1_000)
         assert OPEN_AT in venue.sequencer.state.unprinted, "it only watches"
         tasks.append(asyncio.create_task(feeder.feed(venue.confirmed)))
