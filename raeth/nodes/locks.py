@@ -167,7 +167,7 @@ class SessionLease:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._released.wait(), PING_S)
         except Exception as trouble:  # the session's end has many names, and one meaning
-            log.warning("a lock was lost", error=str(trouble) or type(trouble).__name__)
+            log.warning("a lock was lost", error=said(trouble))
         finally:
             # A session of which we do not know whether it lives must not keep the lock from others.
             self._connection.terminate()
@@ -211,7 +211,7 @@ class SessionLocks:
                 return SessionLease(connection, asked_s)
             except _troubles() as trouble:
                 if not told:
-                    log.warning("a lock cannot be asked for", lock=name, error=str(trouble) or type(trouble).__name__)
+                    log.warning("a lock cannot be asked for", lock=name, error=said(trouble))
                 told = True
                 await asyncio.sleep(RETRY_S)
 
@@ -225,7 +225,7 @@ class SessionLocks:
                 connection.terminate()
                 raise
         except _troubles() as trouble:
-            raise LocksUnavailable(str(trouble) or type(trouble).__name__) from None
+            raise LocksUnavailable(said(trouble)) from None
         if free:
             return SessionLease(connection, asked_s)
         connection.terminate()
@@ -251,6 +251,11 @@ def _uptime_s() -> float:
 def lock_number(name: str) -> int:
     """The database's name for a lock: 64 bits, signed, the same on every node."""
     return int.from_bytes(hashlib.sha256(f"raeth/{name}".encode()).digest()[:8], "big", signed=True)
+
+
+def said(trouble: BaseException) -> str:
+    """In one line: a database adds details and hints on lines of their own."""
+    return next(iter(str(trouble).splitlines()), "") or type(trouble).__name__
 
 
 def _troubles() -> tuple[type[Exception], ...]:

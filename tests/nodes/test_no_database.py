@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from asyncpg import CannotConnectNowError
+
 from raeth.assembly import CannotServe, assemble
 from raeth.config import Settings
+from raeth.nodes.locks import said
 from tests.postgres import Server
 
 SESSIONS = 12
@@ -35,6 +38,14 @@ def test_a_start_that_gets_no_session_says_so(postgres_server: Server, postgres_
         postgres_server.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
         postgres_server.execute(f"DROP OWNED BY {role}", url=postgres_url)
         postgres_server.execute(f"DROP ROLE {role}")
+
+
+def test_what_a_database_adds_is_left_out() -> None:
+    trouble = CannotConnectNowError("not yet")
+    trouble.detail = "It was shut down a moment ago."
+    assert "\n" in str(trouble)
+    assert said(trouble) == "not yet"
+    assert said(TimeoutError()) == "TimeoutError"
 
 
 async def started(settings: Settings) -> None:
