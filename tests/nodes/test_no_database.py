@@ -30,9 +30,8 @@ def test_a_start_that_gets_no_session_says_so(postgres_server: Server, postgres_
                 asyncio.run(started(settings))
             except CannotServe as refusal:
                 refusals.append(str(refusal))
-        assert 2 < len(refusals) < SESSIONS
-        assert all("too many connections" in line or "database" in line for line in refusals), refusals
-        assert not any("\n" in line for line in refusals)
+        assert 2 < len(refusals) < SESSIONS, refusals
+        assert all(len(line.splitlines()) == 1 for line in refusals), refusals
     finally:
         postgres_server.execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER", url=postgres_url)
         postgres_server.execute(f"ALTER DATABASE {database} OWNER TO CURRENT_USER")
