@@ -407,4 +407,4 @@ def _profile(examples: int, steps: int) -> Any:
 
 
 TestVenue = Venue.TestCase
-TestVenue.settings = _profile(250, 100)
+TestVenue.settings = _profile(150, 100)
