@@ -262,4 +262,12 @@ def _troubles() -> tuple[type[Exception], ...]:
     """All that a driver raises when the database is not there, does not answer or does not want us."""
     import asyncpg
 
-    return (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError)
+    # The last but one is what a session says that was cut off in the middle of its own beginnings.
+    return (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        ValueError,
+    )

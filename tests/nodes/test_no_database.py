@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from asyncpg import CannotConnectNowError
+from asyncpg import CannotConnectNowError, InternalClientError
 
 from raeth.assembly import CannotServe, assemble
 from raeth.config import Settings
-from raeth.nodes.locks import said
+from raeth.nodes.locks import SessionLocks, said
 from tests.postgres import Server
 
 SESSIONS = 12
@@ -45,6 +46,31 @@ def test_what_a_database_adds_is_left_out() -> None:
     assert "\n" in str(trouble)
     assert said(trouble) == "not yet"
     assert said(TimeoutError()) == "TimeoutError"
+
+
+async def test_a_session_that_is_cut_off_in_any_state_is_asked_for_again(postgres_url: str) -> None:
+    """Whatever the driver calls it, the node that waits for a lock lives on."""
+    first = SessionLocks(postgres_url)
+    held = await first.acquire("work")
+    waiting = asyncio.create_task(CutOff(postgres_url).acquire("work"))
+    await asyncio.sleep(0)
+    await held.release()
+    lease = await asyncio.wait_for(waiting, 30)
+    await lease.release()
+
+
+class CutOff(SessionLocks):
+    """Its first session is lost while it is being asked, and the driver's protocol does not know what to make of it."""
+
+    cut = False
+
+    async def _connect(self, name: str) -> Any:
+        connection = await super()._connect(name)
+        if not self.cut:
+            self.cut = True
+            connection.terminate()
+            raise InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+        return connection
 
 
 async def started(settings: Settings) -> None:
