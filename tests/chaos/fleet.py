@@ -82,7 +82,13 @@ class Node:
         return self.venue.stderr[-3_000:]
 
     def kill(self) -> None:
+        self._alive()
         self.venue.kill()
+
+    def _alive(self) -> None:
+        """A node may be degraded for as long as its database is away, but never ends because of it."""
+        ended = self.venue.process.poll()
+        assert ended is None, f"{self.name} ended by itself with {ended}: {self._last_words()}"
 
     def abandon(self) -> None:
         """The test is over: whoever waits for a start of this node waits no longer."""
@@ -91,6 +97,7 @@ class Node:
             self.venue.kill()
 
     def pause(self) -> None:
+        self._alive()
         self.venue.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
