@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ from scripts.postgres import INITDB, SUPERUSER, UNPRIVILEGED, Programs, free_por
 DATABASE = "raeth"
 FOLDER = Path(__file__).resolve().parents[1] / "data-postgres"
 START_WITHIN_S = 60
+LEFT_WITHIN_S = 20
+"""How long the processes of a server that was killed may take to leave."""
+_NOT_LEFT_YET = ("lock file", "pre-existing shared memory block")
 
 SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
 """Room for a dozen nodes."""
@@ -89,24 +93,35 @@ class Database:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             raise
 
-    def move(self, port: int) -> None:
-        """Listen on another port from the next start on."""
-        parts = urlsplit(self.url)
+    def start_at(self, port: int) -> None:
+        """Start it on this port, which it keeps if that works."""
+        before = self.url
+        parts = urlsplit(before)
         self._write(parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{port}").geturl())
+        try:
+            self.start()
+        except BaseException:
+            self._write(before)
+            raise
 
     def start(self) -> None:
         programs = Programs(self.folder)
         self._log.touch()
         programs.give(self._log)
-        size = self._log.stat().st_size
         options = ("-D", self._data, "-l", self._log, "-t", str(START_WITHIN_S), "-o", f"-p {self.port}")
-        try:
-            _quietly(programs, "pg_ctl", "start", "--wait", *options)
-        except CannotRun:
-            said = self._log.read_bytes()[size:].decode(errors="replace")
-            if "could not bind" in said:
-                raise CannotRun(f"port {self.port} is taken by something else; take another with --port") from None
-            raise CannotRun(f"PostgreSQL did not start; the end of {self._log}:\n{said[-2_000:]}") from None
+        until = time.monotonic() + LEFT_WITHIN_S
+        while True:
+            size = self._log.stat().st_size
+            try:
+                return _quietly(programs, "pg_ctl", "start", "--wait", *options)
+            except CannotRun:
+                said = self._log.read_bytes()[size:].decode(errors="replace")
+            if not any(sign in said for sign in _NOT_LEFT_YET) or time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        if "could not bind" in said:
+            raise CannotRun(f"port {self.port} cannot be had; take another with --port")
+        raise CannotRun(f"PostgreSQL did not start; the end of {self._log}:\n{said[-2_000:]}")
 
     def stop(self) -> None:
         """Cut off whoever is connected, and end it. Returns when it has ended."""
@@ -178,9 +193,7 @@ def start(folder: Path, port: int | None) -> None:
             if port not in (None, database.port):
                 raise CannotRun(f"it runs on port {database.port}: stop it first")
         else:
-            if port is not None:
-                database.move(port)
-            database.start()
+            database.start_at(port or database.port)
             say(f"PostgreSQL runs again, with what was in {folder}")
         print(database.url)
 
