@@ -220,6 +220,9 @@ def _read_environment() -> dict[str, Any]:
         if _unknown(path) is not None:
             known = [PREFIX + "__".join(parts).upper() for parts, _ in _leaves(Settings)]
             raise ConfigError(f"the environment: {name}: no such setting{_meant(name.upper(), known)}")
+    if os.environ.get(PREFIX + "DATABASE_URL") == "":
+        # What was to print the address has failed: a venue in a file of its own is not what was meant.
+        raise ConfigError(f"the environment: {PREFIX}DATABASE_URL is empty; leave it out for SQLite in the data dir")
     try:
         return {name: value for name, value in _Environment(Settings)().items() if name != "config"}
     except ValueError as error:

@@ -124,9 +124,9 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Eight lines at a first start that tell nobody anything; statements whose parameters may be e-mail addresses; and a
-    # line for every request that this process makes of itself, or that a model makes.
-    for name in ("alembic", "aiosqlite", "httpx2", "mcp"):
+    # Eight lines at a first start that tell nobody anything; statements whose parameters may be e-mail addresses; a
+    # line for every request that this process makes of itself, or that a model makes; and one for every socket.
+    for name in ("alembic", "aiosqlite", "httpx2", "mcp", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

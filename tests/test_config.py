@@ -242,3 +242,10 @@ def test_the_shared_count_of_budgets_is_a_redis(url: str, good: bool) -> None:
         assert load_settings(overrides={"budgets_url": url}).budgets_url == url
     else:
         assert "budgets_url" in fault(overrides={"budgets_url": url})
+
+
+def test_an_empty_database_address_is_not_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`$(./scripts/database)` that failed leaves it empty."""
+    monkeypatch.setenv("RAETH_DATABASE_URL", "")
+    with pytest.raises(ConfigError, match="RAETH_DATABASE_URL is empty"):
+        load_settings()
