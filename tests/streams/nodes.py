@@ -3,7 +3,7 @@ reader, hub and server. What is between them is the database alone."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -44,8 +44,9 @@ class DeafJournal(SqliteJournal):
 class Nodes:
     """The halls of one venue. Every trader may come in by any of them."""
 
-    def __init__(self, halls: list[Hall]) -> None:
+    def __init__(self, halls: list[Hall], new_node: Callable[[], Awaitable[Hall]]) -> None:
         self.halls = halls
+        self._new_node = new_node
 
     @property
     def desk(self) -> Desk:
@@ -55,6 +56,12 @@ class Nodes:
     def at(self, node: int, trader: Trader) -> Trader:
         """The same agent at another node."""
         return Trader(self.halls[node].desk, trader.agent, trader.account, trader.key, trader.name)
+
+    async def join(self) -> Hall:
+        """One node more, that starts now."""
+        hall = await self._new_node()
+        self.halls.append(hall)
+        return hall
 
     async def level(self) -> None:
         """Every node knows everything, and has told it."""
@@ -87,8 +94,8 @@ async def opened_nodes(
     path.write_bytes(await empty_database(folder))
     chosen = open_limits if open_limits is not None else limits()
     async with AsyncExitStack() as stack:
-        halls = []
-        for number, kind in enumerate(journals):
+
+        async def new_node(kind: type[SqliteJournal] = SqliteJournal, *, first: bool = False) -> Hall:
             sequencer = Sequencer(kind(path), clock, rules, Projector(), shared=True)
             await sequencer.start()
             store = Store(sqlite_url(path), sequencer.tabled)
@@ -99,11 +106,12 @@ async def opened_nodes(
             transport = httpx2.ASGITransport(app=create_app(venue))
             http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://venue"))
             desk = Desk(venue, reference, clock, http)
-            if not number:
+            if first:
                 await desk.next_window()
                 await desk.tick()
-            halls.append(await stack.enter_async_context(serving(desk)))
-        nodes = Nodes(halls)
+            return await stack.enter_async_context(serving(desk))
+
+        nodes = Nodes([await new_node(kind, first=not n) for n, kind in enumerate(journals)], new_node)
         await nodes.level()
         yield nodes
         await nodes.check()

@@ -194,3 +194,23 @@ async def test_tables_that_cannot_be_read(hall: Hall, monkeypatch: pytest.Monkey
     await hall.quiet(again)
     assert again.closed is None
     assert [e["data"]["change"] for e in again.heard["markets"][1:4]] == ["EXPIRED", "OPEN", "PENDING"]
+
+
+async def test_a_failure_about_one_agent_is_that_agents(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in telling one agent's event: its listeners start over, and nobody else notices."""
+    alice, bob = await hall.desk.trader("alice"), await hall.desk.trader("bob")
+    hers, his = await listening(hall, alice), await listening(hall, bob)
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(hall.hub.privates[alice.agent].teller, "tell", broken)
+    placed = await alice.place("BUY", 40, 1)
+    assert (await hers.ended())[0] == 1013
+    again = await hall.peer(alice)
+    await again.subscribe(channel_of(alice), from_seq=placed["seq"])
+    await bob.place("SELL", 40, 1)
+    await hall.quiet(again, his)
+    kinds = [event["data"]["kind"] for event in again.heard[channel_of(alice)]]
+    assert kinds == ["order", "fill", "order"]
+    assert his.closed is None and book_of(his.heard[f"book.{hall.desk.symbol}"]) == ([], [])

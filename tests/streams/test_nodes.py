@@ -320,3 +320,40 @@ async def test_a_key_revoked_at_one_node_ends_its_streams_at_the_other(tmp_path:
         await peer.subscribe("venue", channel_of(maker))
         await nodes.desk.submit(cmd.RevokeKey(maker.account, maker.agent, Crowd.key(maker)))
         assert (await peer.ended())[0] == 1008
+
+
+async def test_an_order_in_a_window_that_a_node_never_knew_disturbs_nobody_else(tmp_path: Path) -> None:
+    """Declined at one node, and followed by another that began when the window had ended: its agent resumes there and
+    is told with the window's name, and from then on it is told at once."""
+    async with opened_nodes(tmp_path, (SqliteJournal,)) as nodes:
+        maker, other = await nodes.desk.trader("maker"), await nodes.desk.trader("other")
+        ended, symbol = nodes.desk.market_id, nodes.desk.symbol
+        await nodes.desk.next_window()
+        await nodes.desk.next_window()
+        late = await nodes.join()
+        peer, beside = await late.peer(maker), await late.peer(other)
+        book = f"book.{nodes.desk.symbol}"
+        await peer.subscribe(channel_of(maker))
+        await beside.subscribe(channel_of(other), book, "markets", "venue")
+
+        declined = await maker.place("BUY", 40, 1, market_id=ended)
+        assert declined["reject_reason"] == "MARKET_CLOSED"
+        await late.desk.sequencer.catch_up()
+        assert (await peer.ended())[0] == 1013 and peer.others[-1]["type"] == "resync_required"
+        again = await late.peer(maker)
+        await again.subscribe(channel_of(maker), from_seq=declined["seq"])
+        [event] = await again.event(channel_of(maker), 1)
+        assert event["data"]["order"] == {**declined, "replayed": False}
+        assert (event["data"]["order"]["market_id"], event["data"]["order"]["symbol"]) == (ended, symbol)
+
+        second = await maker.place("BUY", 41, 1, market_id=ended)
+        here = await other.place("BUY", 42, 1)
+        await nodes.level()
+        assert [e["data"]["order"]["order_id"] for e in again.heard[channel_of(maker)]] == [
+            declined["order_id"],
+            second["order_id"],
+        ]
+        assert again.closed is None and beside.closed is None
+        orders = [e["data"]["order"] for e in after(beside.heard[channel_of(other)], 0)]
+        assert [order["order_id"] for order in orders] == [here["order_id"]]
+        assert book_of(beside.heard[book]) == ([[42, 1, 1]], [])

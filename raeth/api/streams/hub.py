@@ -3,7 +3,8 @@
 It is the sequencer's listener, so all it hears is durable. Only what somebody listens to is rendered, and each event is
 encoded once for each name of its channel, however many listen. Private events of a command are told before its public
 ones. If a command was missed (the journal failed, and what became of it was only known later), everybody is told to
-start over. Must not know credentials, frames or requests.
+start over; if one agent's event cannot be told, who listens to that agent. Must not know credentials, frames or
+requests.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from raeth.api.streams.people import Places
-from raeth.api.streams.private import Listener, PrivateTopic, agents_of
+from raeth.api.streams.private import Listener, Nameless, PrivateTopic, agents_of
 from raeth.api.streams.topics import (
     EVENT,
     BookTopic,
@@ -245,8 +246,21 @@ class Hub:
         agents = agents_of(event)
         for agent in tuple(self.privates) if agents is None else agents:
             topic = self.privates.get(agent)
-            if topic is not None:
+            if topic is None:
+                continue
+            try:
                 topic.hear(fact.seq, fact.ts, event)
+            except Nameless as ended:  # a replay has the time to ask the tables
+                log.info("an ended market's name is not at hand", seq=fact.seq, market=ended.args[0])
+                self._lose(agent, topic)
+            except Exception:
+                log.exception("an agent's event could not be told", seq=fact.seq)
+                self._lose(agent, topic)
+
+    def _lose(self, agent: int, topic: PrivateTopic) -> None:
+        """Half of an event is told: who listens to this agent resumes from the journal, and nobody else notices."""
+        del self.privates[agent]
+        topic.cut("an event could not be told; resume from the last seq")
 
     def _gather_books(self) -> None:
         markets = self.venue.sequencer.state.markets

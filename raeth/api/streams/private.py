@@ -35,6 +35,10 @@ HELD_MAX: Final = 10_000
 _SETTLES: Final = b'"MarketResolved"'
 
 
+class Nameless(Exception):
+    """An event names a market that had ended before this node knew of it: its name is in the tables only."""
+
+
 class Teller:
     """Turns journaled events into what `agent` is told. `symbols` finds the name of a market."""
 
@@ -59,7 +63,13 @@ class Teller:
     # ---- kinds of events ----
 
     def _market(self, market: int) -> MarketName:
-        return self._names.market(market) or self._names.learn(market, self.symbols[market])
+        name = self._names.market(market)
+        if name is None:
+            symbol = self.symbols.get(market)
+            if symbol is None:
+                raise Nameless(market)
+            name = self._names.learn(market, symbol)
+        return name
 
     def _order(self, order: Order) -> dict[str, Any]:
         name = self._market(order.market) if order.market else None
@@ -215,6 +225,11 @@ class PrivateTopic:
             self._told += 1
             for listener in tuple(self.listeners):
                 listener.live(seq, ts, data, self._told)
+
+    def cut(self, reason: str) -> None:
+        """Part with everybody who listens to this agent."""
+        for listener in tuple(self.listeners):
+            listener.reader.cut(reason)
 
 
 class Listener:
