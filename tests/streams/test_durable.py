@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from raeth.api.streams import subscriptions
 from raeth.engine import commands as cmd
-from raeth.errors import RaethError
+from raeth.errors import Code, RaethError
 from raeth.journal.base import JournalUnavailable, Key, Row, Write
 from tests.api.harness import Trader
 from tests.streams.harness import Hall, Peer, until
@@ -214,3 +217,32 @@ async def test_a_failure_about_one_agent_is_that_agents(hall: Hall, monkeypatch:
     kinds = [event["data"]["kind"] for event in again.heard[channel_of(alice)]]
     assert kinds == ["order", "fill", "order"]
     assert his.closed is None and book_of(his.heard[f"book.{hall.desk.symbol}"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "traced"),
+    [
+        (JournalUnavailable("away"), False),
+        (RaethError(Code.SERVICE_DEGRADED), False),
+        (RaethError(Code.NOT_FOUND), True),
+        (KeyError("a bug"), True),
+    ],
+    ids=["journal", "tables", "refusal", "bug"],
+)
+async def test_a_past_that_cannot_be_told(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch, trouble: Exception, traced: bool
+) -> None:
+    """The reader starts over; only what is no mere outage leaves a traceback."""
+    alice = await hall.desk.trader("alice")
+
+    async def away(*_: Any) -> Any:
+        raise trouble
+
+    monkeypatch.setattr(hall.desk.sequencer.journal, "read", away)
+    monkeypatch.setattr(subscriptions, "log", structlog.get_logger())
+    peer = await hall.peer(alice)
+    with capture_logs() as lines:
+        await peer.ack("subscribe", channels=[channel_of(alice)], from_seq=1)
+        assert (await peer.ended())[0] == 1013
+    [line] = [line for line in lines if line["event"] == "the past could not be told"]
+    assert line["log_level"] == ("error" if traced else "warning") and ("exc_info" in line) is traced

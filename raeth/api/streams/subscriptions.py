@@ -22,6 +22,7 @@ from raeth.api.views.orders import order_body
 from raeth.engine.state import State
 from raeth.engine.types import READ
 from raeth.errors import Code, RaethError
+from raeth.journal.base import JournalUnavailable
 
 if TYPE_CHECKING:
     from raeth.api.call import Call
@@ -233,8 +234,12 @@ class Subscriptions:
         try:
             await replay(self._hub, listener, agent, from_seq, to_seq)
             listener.let_go()
-        except Exception:
-            log.exception("the past could not be told")
+        except Exception as trouble:
+            degraded = isinstance(trouble, RaethError) and trouble.code is Code.SERVICE_DEGRADED
+            if degraded or isinstance(trouble, JournalUnavailable):  # a line for each reader is enough
+                log.warning("the past could not be told", error=str(trouble))
+            else:
+                log.exception("the past could not be told")
             self._reader.cut("the journal could not be read; start over")
 
     def _account(self, agent_id: int, state: State) -> dict[str, object]:
