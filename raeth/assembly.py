@@ -142,8 +142,16 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
 
 
 async def assemble(settings: Settings, *, adopt: bool = False, worker: int | None = None) -> Node:
-    """Everything up to, but without, the sockets. `worker`: this process's number among several. Raises CannotServe."""
-    name = node_name(settings, worker)
+    """Everything up to, but without, the sockets; or nothing, and all that was opened is closed. `worker`: this
+    process's number among several. Raises CannotServe, and SourceError for a reference that cannot be used."""
+    async with contextlib.AsyncExitStack() as opened:
+        node = await _assemble(settings, adopt, node_name(settings, worker), opened)
+        opened.pop_all()
+    return node
+
+
+async def _assemble(settings: Settings, adopt: bool, name: str, opened: contextlib.AsyncExitStack) -> Node:
+    """`opened` takes what must be closed if the node is not made after all."""
     roles = Roles(_locks(settings))
     try:
         async with _in_turn(roles.locks) as turn:
@@ -157,7 +165,9 @@ async def assemble(settings: Settings, *, adopt: bool = False, worker: int | Non
             if head.seq:
                 await turn.aclose()  # nothing is left to be made: others need not wait while this one reads the journal
             sequencer = await _start_sequencer(settings, journal, clock, adopt)
+            opened.push_async_callback(sequencer.stop)
             store = Store(database_url(settings), sequencer.tabled)
+            opened.push_async_callback(store.close)
             pepper = await load_pepper(sequencer, store)
             token, token_path = await admin_token(settings, sequencer, store)
     except LocksUnavailable as trouble:
@@ -253,20 +263,22 @@ async def _prepare_tables(settings: Settings) -> None:
 async def _start_sequencer(settings: Settings, journal: Journal, clock: Clock, adopt: bool) -> Sequencer:
     rules = rules_of(settings)
 
-    def made(adopt: bool) -> Sequencer:
-        return Sequencer(journal, clock, rules, Projector(), adopt=adopt, shared=is_shared(settings))
+    async def started(adopt: bool) -> Sequencer:
+        sequencer = Sequencer(journal, clock, rules, Projector(), adopt=adopt, shared=is_shared(settings))
+        try:
+            await sequencer.start()
+        except BaseException:
+            await sequencer.stop()
+            raise
+        return sequencer
 
-    sequencer = made(adopt)
     try:
-        await sequencer.start()
+        return await started(adopt)
     except SettingsDiffer as differ:
-        await sequencer.stop()
         # Another speed of the same recording is no change of the rules that anybody agreed to.
         if rules.reference_kind != "replay" or not set(differ.differences) <= {"gap_ms", "print_grace_ms"}:
             raise _refused(settings, differ) from None
-        sequencer = made(adopt=True)
-        await sequencer.start()
-    return sequencer
+    return await started(adopt=True)
 
 
 def _refused(settings: Settings, differ: SettingsDiffer) -> CannotServe:

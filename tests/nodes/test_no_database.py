@@ -74,6 +74,10 @@ class CutOff(SessionLocks):
 
 
 async def started(settings: Settings) -> None:
-    node = await assemble(settings)
+    try:
+        node = await assemble(settings)
+    except CannotServe:
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "what was opened is closed"
+        raise
     await node.sequencer.stop()
     await node.store.close()
