@@ -48,8 +48,14 @@ class PostgresReader:
 
     async def open(self) -> None:
         """Make the first session. Raises JournalUnavailable."""
+        # With a floor the pool itself would try again and again while the database is away, with a traceback each time.
         pool = asyncpg.create_pool(
-            min_size=1, max_size=SESSIONS, max_inactive_connection_lifetime=0, connect=self._connect, reset=_leave_as_is
+            init_size=1,
+            min_size=0,
+            max_size=SESSIONS,
+            max_inactive_connection_lifetime=0,
+            connect=self._connect,
+            reset=_leave_as_is,
         )
         try:
             self._pool = await pool

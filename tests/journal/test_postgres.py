@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -273,6 +274,29 @@ async def distant(proxy: Proxy, journal: PostgresJournal) -> AsyncIterator[Postg
     await opened.open()
     yield opened
     await opened.close()
+
+
+async def test_a_reader_without_a_database_asks_only_when_it_is_asked(
+    proxy: Proxy,
+    distant: PostgresJournal,
+    append: Append,
+    journal: PostgresJournal,
+    sql: Sql,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However long the database is away: each read says so, and the driver's pool adds nothing to it."""
+    rows = await append(journal, 3)
+    assert await distant.read(0) == rows
+    proxy.refusing = True
+    mine = "application_name = 'raeth-journal-reader' AND datname = current_database()"
+    with caplog.at_level(logging.DEBUG):
+        assert sql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {mine}")
+        for _ in range(3):
+            with pytest.raises(JournalUnavailable):
+                await distant.read(0)
+    proxy.refusing = False
+    assert await distant.read(0) == rows
+    assert not [record for record in caplog.records if record.name.startswith("asyncpg")]
 
 
 async def test_a_lost_answer_is_found_out(
