@@ -7,10 +7,12 @@ import asyncio
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from raeth.api.streams.private import Teller
+from raeth.clock import ManualClock
 from raeth.engine import codec
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
@@ -357,3 +359,35 @@ async def test_an_order_in_a_window_that_a_node_never_knew_disturbs_nobody_else(
         orders = [e["data"]["order"] for e in after(beside.heard[channel_of(other)], 0)]
         assert [order["order_id"] for order in orders] == [here["order_id"]]
         assert book_of(beside.heard[book]) == ([[42, 1, 1]], [])
+
+
+async def test_a_node_that_is_behind_finds_what_another_one_made(tmp_path: Path) -> None:
+    """Its clock is a little behind too, so that nothing falls due here that would bring it forward by the way."""
+    async with opened_nodes(tmp_path, DEAF) as nodes:
+        here, there = nodes.halls
+        maker = await nodes.desk.trader("maker")
+        await nodes.level()
+
+        async def found(path: str, **options: Any) -> Any:
+            seq = there.hub.seq
+            answer = await nodes.at(1, maker).ask(options.pop("method", "GET"), path, **options)
+            assert there.hub.seq > seq, "it was behind, and caught up"
+            return answer
+
+        placed = await maker.place("BUY", 40, 1, client_order_id="one")
+        assert (await found("/orders/by-client-id/one"))["order_id"] == placed["order_id"]
+        placed = await maker.place("BUY", 41, 1)
+        assert (await found(f"/orders/{placed['order_id']}"))["order_id"] == placed["order_id"]
+
+        paths = ("/markets/{}/settlement", "/markets/{}", "/markets/{}/book", "/orders?market_id={}")
+        for path in paths:
+            behind = ManualClock(here.desk.clock.now_ms())
+            there.desk.sequencer.clock = there.desk.venue.clock = behind
+            await nodes.desk.next_window()
+            pending = nodes.desk.sequencer.state.pending
+            assert pending is not None
+            await found(path.format(pending.symbol))
+            there.desk.sequencer.clock = there.desk.venue.clock = here.desk.clock
+            await nodes.level()
+        body = {"market_id": "BTC-1M-29990101T0000Z", "side": "BUY", "qty": 1, "type": "LIMIT", "price": 40}
+        await nodes.at(1, maker).refused("UNKNOWN_MARKET", 404, "POST", "/orders/preview", json=body)

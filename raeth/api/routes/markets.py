@@ -181,6 +181,9 @@ async def get_settlement(call: Call, market_id: str) -> dict[str, Any]:
     await call.settled()
     row = await market_row(call, names, market_id)
     if row is None:
+        await call.latest()  # another node may have listed it a moment ago
+        row = await market_row(call, names, market_id)
+    if row is None:
         raise RaethError(Code.UNKNOWN_MARKET, http=404)
     opened, closed = await store.get_print(row.open_at), await store.get_print(row.close_at)
     return show.settlement_body(names, row, opened, closed)
