@@ -7,16 +7,23 @@ thread and a connection of their own, so they never wait for the lock or for a c
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Known, Row, Snapshot, Write
+from raeth.journal.base import Begun, Head, JournalDamaged, JournalUnavailable, Key, Known, Row, Snapshot, Write
+from raeth.journal.sqlite_file import checkpoint, open_checkpointer
 from raeth.journal.sqlite_reader import SqliteReader
 from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
 
 SEQ_MAX = (1 << 63) - 1
+
+CHECKPOINT_S = 0.5
+"""How often the write-ahead log is looked after …"""
+CHECKPOINT_TRANSACTIONS = 32
+"""… if so many transactions have come meanwhile. An order then seldom waits for megabytes to be copied."""
 
 WATCH_S = 0.005
 """How often a shared file is asked whether another process has written: what a follower is behind, on average, is half
@@ -35,6 +42,7 @@ class SqliteJournal:
         self._writer: SqliteWriter | None = None
         self._reader: SqliteReader | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._copying: asyncio.Task[None] | None = None
 
     async def open(self) -> Head:
         """See `Journal.open`. The file is created with mode 0600 if it is missing or empty."""
@@ -48,7 +56,29 @@ class SqliteJournal:
         except BaseException:
             await self.close()
             raise
+        self._copying = asyncio.create_task(self._checkpoint(), name="journal checkpoints")
         return head
+
+    async def _checkpoint(self) -> None:
+        """Keep the write-ahead log short: most of a copy runs beside the commits, on a thread of its own."""
+        copying = Worker("journal-checkpoints")
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = await copying.run(open_checkpointer, self.path)
+            copied = 0
+            while True:
+                await asyncio.sleep(CHECKPOINT_S)
+                worker, writer = self._write_side()
+                if writer.transactions - copied >= CHECKPOINT_TRANSACTIONS:
+                    copied = writer.transactions
+                    await copying.run(checkpoint, connection)
+                    worker.post(writer.finish_checkpoint)
+        except (JournalDamaged, JournalUnavailable):
+            return  # commits do it themselves, further apart
+        finally:
+            if connection is not None:
+                copying.post(connection.close)
+            copying.stop()
 
     @property
     def tight(self) -> bool:
@@ -134,10 +164,11 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """See `Journal.close`."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+        for task in (self._watching, self._copying):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._watching = self._copying = None
         writing, self._writing, writer, self._writer = self._writing, None, self._writer, None
         reading, self._reading, reader, self._reader = self._reading, None, self._reader, None
         # The reader first: the last connection to close folds the write-ahead log into the file.

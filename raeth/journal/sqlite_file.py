@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sqlite3
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from struct import pack
@@ -26,8 +27,9 @@ LOCK_TIMEOUT_S = 5.0
 _LOCK_PAUSE_MIN_S = 0.000_1
 _LOCK_PAUSE_MAX_S = 0.002
 
-CHECKPOINT_PAGES = 4_000
-"""The write-ahead log is copied into the file whenever it has grown by this many pages of 4 KiB."""
+CHECKPOINT_PAGES = 16_000
+"""Beyond this many pages of 4 KiB a commit copies the write-ahead log into the file itself. Usually another connection
+has done so before, and no order waited for it: see `sqlite.CHECKPOINT_S`."""
 WAL_KEPT_BYTES = 64 << 20
 WRITER_CACHE_KIB = 32 << 10
 READER_CACHE_KIB = 8 << 10
@@ -107,6 +109,22 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise unreadable(error) from error
     return connection
+
+
+def open_checkpointer(path: Path) -> sqlite3.Connection:
+    """A third connection, which only copies the write-ahead log into the file."""
+    try:
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        _tune(connection, 0)
+    except sqlite3.Error as error:
+        raise unreadable(error) from error
+    return connection
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Copy what the log holds into the file, beside a writer that goes on. Whatever prevents it, the log stays good."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
 
 def lock(connection: sqlite3.Connection) -> None:

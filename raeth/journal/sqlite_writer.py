@@ -27,7 +27,15 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import chain_hash
-from raeth.journal.sqlite_file import lock, open_writer, room_bytes, snapshot_checksum, translate, unreadable
+from raeth.journal.sqlite_file import (
+    checkpoint,
+    lock,
+    open_writer,
+    room_bytes,
+    snapshot_checksum,
+    translate,
+    unreadable,
+)
 from raeth.journal.sqlite_log import cut_log, open_index
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
@@ -118,6 +126,16 @@ class SqliteWriter:
                 raise JournalRefused(f"the snapshot at {snapshot.seq} is not of this journal")
         add = Write(_ADD_SNAPSHOT, [(*snapshot, checksum)])
         self.commit((), (), (add, Write(_FORGET_SNAPSHOTS, [(SNAPSHOTS_KEPT,)])))
+
+    @property
+    def transactions(self) -> int:
+        """As of the last time the lock was held: tells whether there is anything new in the log."""
+        return self._transactions
+
+    def finish_checkpoint(self) -> None:
+        """Copy what little has come since another connection has copied the rest: then the log begins anew."""
+        if not self._db.in_transaction:
+            checkpoint(self._db)
 
     def rollback(self) -> None:
         """Leave the open transaction, if there is one. Never raises: SQLite may have left it already."""
