@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from raeth.journal.base import Begun, Head, JournalDamaged, JournalUnavailable, Key, Known, Row, Snapshot, Write
-from raeth.journal.sqlite_file import checkpoint, open_checkpointer
+from raeth.journal.sqlite_file import CHECKPOINT_PAGES, checkpoint, open_checkpointer
 from raeth.journal.sqlite_reader import SqliteReader
 from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
@@ -64,6 +64,7 @@ class SqliteJournal:
         copying = Worker("journal-checkpoints")
         connection: sqlite3.Connection | None = None
         try:
+            await copying.stand_back()
             connection = await copying.run(open_checkpointer, self.path)
             copied = 0
             while True:
@@ -71,8 +72,8 @@ class SqliteJournal:
                 worker, writer = self._write_side()
                 if writer.transactions - copied >= CHECKPOINT_TRANSACTIONS:
                     copied = writer.transactions
-                    await copying.run(checkpoint, connection)
-                    worker.post(writer.finish_checkpoint)
+                    if await copying.run(checkpoint, connection) > CHECKPOINT_PAGES // 2:
+                        worker.post(writer.finish_checkpoint)
         except (JournalDamaged, JournalUnavailable):
             return  # commits do it themselves, further apart
         finally:

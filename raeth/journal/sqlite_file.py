@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import resource
 import sqlite3
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from struct import pack
@@ -121,10 +120,15 @@ def open_checkpointer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def checkpoint(connection: sqlite3.Connection) -> None:
-    """Copy what the log holds into the file, beside a writer that goes on. Whatever prevents it, the log stays good."""
-    with suppress(sqlite3.Error):
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+def checkpoint(connection: sqlite3.Connection) -> int:
+    """Copy what the log holds into the file, beside a writer that goes on; how many pages the log has.
+
+    Whatever prevents it, the log stays good."""
+    try:
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error:
+        return 0
+    return int(pages)
 
 
 def lock(connection: sqlite3.Connection) -> None:

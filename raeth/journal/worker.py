@@ -7,11 +7,15 @@ and jobs run in the order they were handed over; both are what makes cancellatio
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Any, ParamSpec, TypeVar
+
+PATIENCE = 10
+"""How nice a thread is that stands back."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +43,11 @@ class Worker:
     def post(self, call: Callable[[], object]) -> None:
         """Run `call` after everything handed over before; nobody waits for it, so it must not raise."""
         self._jobs.put((None, call))
+
+    async def stand_back(self) -> None:
+        """Let the thread run when no other wants to, where the system can tell threads apart."""
+        with suppress(OSError):
+            await self.run(lambda: os.setpriority(os.PRIO_PROCESS, get_native_id(), PATIENCE))
 
     def stop(self) -> None:
         """End the thread after the jobs it already has, and wait for it."""
