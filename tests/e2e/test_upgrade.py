@@ -64,9 +64,8 @@ def age(database: Path, folder: Path) -> None:
 
 def test_a_venue_of_the_oldest_version_goes_on(opened: Host, recording: str) -> None:
     """With its orders, its keys, and the tables it never had filled from its journal."""
+    orders = opened.audited()["orders"]
     age(opened.database, opened.folder)
-    with closing(sqlite3.connect(opened.database)) as connection:
-        (orders,) = connection.execute("SELECT count(*) FROM orders").fetchone()
     venue = opened.serve("--reference", recording, RAETH_ADMIN_TOKEN=TOKEN)
     assert venue.get("/ready")["ready"] is True
     assert venue.get("/api/v1/leaderboard")["items"] is not None
