@@ -7,13 +7,12 @@ thread and a connection of their own, so they never wait for the lock or for a c
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from raeth.journal.base import Begun, Head, JournalDamaged, JournalUnavailable, Key, Known, Row, Snapshot, Write
-from raeth.journal.sqlite_file import CHECKPOINT_PAGES, checkpoint, open_checkpointer
+from raeth.journal.sqlite_file import CHECKPOINT_PAGES, Checkpointer
 from raeth.journal.sqlite_reader import SqliteReader
 from raeth.journal.sqlite_writer import SqliteWriter
 from raeth.journal.worker import Worker
@@ -61,24 +60,23 @@ class SqliteJournal:
 
     async def _checkpoint(self) -> None:
         """Keep the write-ahead log short: most of a copy runs beside the commits, on a thread of its own."""
-        copying = Worker("journal-checkpoints")
-        connection: sqlite3.Connection | None = None
+        copying, checkpointer = Worker("journal-checkpoints"), Checkpointer(self.path)
         try:
             await copying.stand_back()
-            connection = await copying.run(open_checkpointer, self.path)
+            await copying.run(checkpointer.open)
             copied = 0
             while True:
                 await asyncio.sleep(CHECKPOINT_S)
                 worker, writer = self._write_side()
                 if writer.transactions - copied >= CHECKPOINT_TRANSACTIONS:
                     copied = writer.transactions
-                    if await copying.run(checkpoint, connection) > CHECKPOINT_PAGES // 2:
+                    if await copying.run(checkpointer.copy) > CHECKPOINT_PAGES // 2:
                         worker.post(writer.finish_checkpoint)
         except (JournalDamaged, JournalUnavailable):
             return  # commits do it themselves, further apart
         finally:
-            if connection is not None:
-                copying.post(connection.close)
+            # After an opening that nobody waited for, too: the last connection to close folds the log into the file.
+            copying.post(checkpointer.close)
             copying.stop()
 
     @property

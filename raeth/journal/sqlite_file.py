@@ -110,14 +110,30 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_checkpointer(path: Path) -> sqlite3.Connection:
-    """A third connection, which only copies the write-ahead log into the file."""
-    try:
-        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        _tune(connection, 0)
-    except sqlite3.Error as error:
-        raise unreadable(error) from error
-    return connection
+class Checkpointer:
+    """A third connection, which only copies the write-ahead log into the file. For one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Raises JournalDamaged or JournalUnavailable."""
+        try:
+            self._db = sqlite3.connect(
+                self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            _tune(self._db, 0)
+        except sqlite3.Error as error:
+            raise unreadable(error) from error
+
+    def copy(self) -> int:
+        """See `checkpoint`."""
+        return 0 if self._db is None else checkpoint(self._db)
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
 
 
 def checkpoint(connection: sqlite3.Connection) -> int:

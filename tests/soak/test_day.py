@@ -242,7 +242,7 @@ class Shift:
 
     def weight(self) -> int:
         """Things that the venue holds in memory."""
-        return weigh([self.node.state, self.node._following, self.node._queue, self.scheduler.source])
+        return weigh([self.node.state, self.node._following._projector, self.node._queue, self.scheduler.source])
 
 
 def named(state: State, name: str) -> Agent:
