@@ -44,6 +44,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, recording: str) -> Path:
         agent = venue.signup("forerunner")
         for price in range(1, 21):
             agent.place(market, "BUY", price, 1)
+        assert len(agent.all("/orders")) == 20  # a read brings the tables forward: what the crash leaves is the same
         venue.kill()
         return host.data_dir
 
