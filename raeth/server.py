@@ -24,7 +24,8 @@ import uvicorn
 
 from raeth import housekeeping
 from raeth.api.app import create_app
-from raeth.api.streams.wire import StreamHttp, StreamSocket
+from raeth.api.connection import BoundedHttp
+from raeth.api.streams.wire import StreamSocket
 from raeth.assembly import CannotServe, Node, assemble, prepare_data_dir, sole_owner
 from raeth.config import Settings
 from raeth.journal.base import JournalDamaged, JournalUnavailable
@@ -156,7 +157,7 @@ async def _serve(
             models.venue,
             loop="uvloop",
             interface="asgi3",
-            http=StreamHttp.within(settings.limits.body_deadline_ms / 1000),
+            http=BoundedHttp.within(settings.limits.body_deadline_ms / 1000),
             ws=StreamSocket,
             ws_max_size=settings.limits.frame_bytes,
             ws_per_message_deflate=False,  # it would compress each event anew for each reader

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from raeth.journal.base import EMPTY_HEAD, Head, Journal, JournalDamaged, JournalRefused, Key, Row, Snapshot, Write
 from raeth.journal.chain import verify
-from raeth.journal.sqlite_file import snapshot_checksum
+from raeth.journal.checks import snapshot_checksum
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from typing import Any
 import asyncpg
 
 from raeth.journal.base import SNAPSHOTS_KEPT, JournalDamaged, JournalRefused, JournalUnavailable, Key, Row, Snapshot
+from raeth.journal.checks import snapshot_checksum
 from raeth.journal.postgres_session import connect, describe, lost, translate, unreadable
-from raeth.journal.sqlite_file import snapshot_checksum
 
 log = logging.getLogger(__name__)
 

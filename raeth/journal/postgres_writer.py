@@ -26,7 +26,7 @@ from raeth.journal.base import (
     Row,
     Write,
 )
-from raeth.journal.chain import chain_hash
+from raeth.journal.checks import check_order, new_mark
 from raeth.journal.postgres_session import (
     CHANNEL,
     WRITER_SETTINGS,
@@ -135,10 +135,8 @@ class PostgresWriter:
         about = "rows"
         try:
             head_seq = last.seq if last else self._head.seq
-            mark = self._projected if projected is None else projected
-            self._check_order(rows)
-            if not self._projected <= mark <= head_seq:
-                raise JournalRefused(f"the mark of the tables cannot go from {self._projected} to {mark}")
+            check_order(rows, self._head)
+            mark = new_mark(projected, self._projected, head_seq)
             columns = (*_columns(rows), *_columns(keys))
             done = await self._session.execute(_APPEND, *columns, head_seq, mark, self._transactions, CHANNEL)
             if done != "UPDATE 1":
@@ -246,19 +244,6 @@ class PostgresWriter:
         if head.seq > counted_seq:
             raise JournalDamaged(counted_seq + 1, "rows were added at the end by something else than the journal")
         self._head = head
-
-    def _check_order(self, rows: Sequence[Row]) -> None:
-        """The rows must continue the head. Of the hashes only the first is computed again: it shows a wrong start."""
-        if not rows:
-            return
-        seq, ts, _ = self._head
-        first = rows[0]
-        if chain_hash(self._head.hash, first.seq, first.ts, first.command, first.events) != first.hash:
-            raise JournalRefused(f"row {first.seq} does not continue the chain at {seq}")
-        for row in rows:
-            if row.seq != seq + 1 or row.ts < ts or len(row.hash) != 32:
-                raise JournalRefused(f"row {row.seq} at {row.ts} cannot follow row {seq} at {ts}")
-            seq, ts = row.seq, row.ts
 
     # ---- the commit ----
 

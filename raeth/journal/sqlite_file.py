@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import resource
 import sqlite3
-from hashlib import sha256
 from pathlib import Path
-from struct import pack
 from time import monotonic, sleep
 
-from raeth.journal.base import JournalDamaged, JournalForeign, JournalRefused, JournalUnavailable, Snapshot
+from raeth.journal.base import JournalDamaged, JournalForeign, JournalRefused, JournalUnavailable
 from raeth.journal.sqlite_log import check_log
 
 FORMAT = 2
@@ -194,12 +192,6 @@ def room_bytes(path: Path) -> int:
         return min(free, limit - longest)
     except OSError:
         return 0
-
-
-def snapshot_checksum(snapshot: Snapshot) -> bytes:
-    """SHA-256 over all of the snapshot."""
-    seq, row_hash, engine_version, blob = snapshot
-    return sha256(pack(">q32sq", seq, row_hash, engine_version) + blob).digest()
 
 
 def _touch(path: Path) -> None:

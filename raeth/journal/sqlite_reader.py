@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from raeth.journal.base import Key, Row, Snapshot
-from raeth.journal.sqlite_file import open_reader, snapshot_checksum, translate, unreadable
+from raeth.journal.checks import snapshot_checksum
+from raeth.journal.sqlite_file import open_reader, translate, unreadable
 
 log = logging.getLogger(__name__)
 

@@ -26,13 +26,12 @@ from raeth.journal.base import (
     Snapshot,
     Write,
 )
-from raeth.journal.chain import chain_hash
+from raeth.journal.checks import check_order, new_mark, snapshot_checksum
 from raeth.journal.sqlite_file import (
     checkpoint,
     lock,
     open_writer,
     room_bytes,
-    snapshot_checksum,
     translate,
     unreadable,
 )
@@ -96,18 +95,15 @@ class SqliteWriter:
         assert self._db.in_transaction, "commit without begin"
         last = rows[-1] if rows else None
         with self._rollback_on_error(translate):
+            check_order(rows, self._head)
             if rows:
-                self._check_order(rows)
                 self._db.executemany(_ADD_ROW, rows)
             if keys:
                 self._db.executemany(_ADD_KEY, keys)
             for sql, parameters in writes:
                 self._db.executemany(sql, parameters)
             head_seq = last.seq if last else self._head.seq
-            mark = self._projected if projected is None else projected
-            if not self._projected <= mark <= head_seq:
-                raise JournalRefused(f"the mark of the tables cannot go from {self._projected} to {mark}")
-            self._db.execute(_MOVE_HEAD, (head_seq, mark))
+            self._db.execute(_MOVE_HEAD, (head_seq, new_mark(projected, self._projected, head_seq)))
         self._make_durable(last)
         self.tight = room_bytes(self._path) < ROOM_BYTES
 
@@ -206,17 +202,6 @@ class SqliteWriter:
     def _hits(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Key]:
         found = ((wanted, fetch_key(self._db, *wanted)) for wanted in keys)
         return {wanted: key for wanted, key in found if key is not None}
-
-    def _check_order(self, rows: Sequence[Row]) -> None:
-        """The rows must continue the head. Of the hashes only the first is computed again: it shows a wrong start."""
-        seq, ts, _ = self._head
-        first = rows[0]
-        if chain_hash(self._head.hash, first.seq, first.ts, first.command, first.events) != first.hash:
-            raise JournalRefused(f"row {first.seq} does not continue the chain at {seq}")
-        for row in rows:
-            if row.seq != seq + 1 or row.ts < ts or len(row.hash) != 32:
-                raise JournalRefused(f"row {row.seq} at {row.ts} cannot follow row {seq} at {ts}")
-            seq, ts = row.seq, row.ts
 
     def _make_durable(self, last: Row | None) -> None:
         before = self._transactions

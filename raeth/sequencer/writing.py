@@ -133,16 +133,15 @@ class Writer:
                 if last_words or not self._valid or self._following.mark >= self._head.seq:
                     return
                 last_words = self._following.asked = True  # the tables go up to the end
-            if self.health.mode == "stopped":
-                self._behind = self._following.asked = False
-                self._release_all(RaethError(Code.SERVICE_DEGRADED))
-                self._following.forget()
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
             self.health.queue_depth = len(self._queue)
             if self.health.mode == "backpressured" and len(self._queue) < MAX_QUEUE // 2:
                 self.health.mode = "ok"
             if self.health.mode == "stopped":
                 fail(batch)  # they were waiting when the damage was found
+                self._behind = self._following.asked = False
+                self._release_all(RaethError(Code.SERVICE_DEGRADED))
+                self._following.forget()
                 self._following.tell()
                 continue
             try:

@@ -22,8 +22,9 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from raeth.api.connection import BoundedHttp
 from raeth.api.streams.hub import Hub
-from raeth.api.streams.wire import StreamHttp, StreamSocket
+from raeth.api.streams.wire import StreamSocket
 from raeth.config import LimitSettings
 from raeth.engine.types import Settings
 from tests.api.harness import LIMITS, RULES, Desk, Trader, opened_desk
@@ -241,7 +242,7 @@ async def serving(desk: Desk, send_buffer: int | None = None) -> AsyncIterator[H
     server = Server(
         uvicorn.Config(
             desk.http._transport.app,
-            http=StreamHttp,
+            http=BoundedHttp,
             ws=StreamSocket,
             ws_max_size=desk.venue.settings.limits.frame_bytes,
             ws_per_message_deflate=False,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from raeth.api.lookup import market_ref
+from raeth.api.lookup import known_market
 from raeth.api.streams.private import Listener, replay
 from raeth.api.streams.topics import SNAPSHOT, Reader, Topic, TradesTopic, encode
 from raeth.api.views import account as show_account
@@ -82,7 +82,7 @@ class Subscriptions:
         if len(name) > NAME_MAX or not subject:
             raise RaethError(Code.UNSUPPORTED_CHANNEL)
         if kind in OF_A_MARKET:
-            return Wanted(name, kind, await self._market(subject))
+            return Wanted(name, kind, await known_market(self._call, self._call.names, subject))
         if kind != PRIVATE:
             raise RaethError(Code.UNSUPPORTED_CHANNEL)
         if identity is None:
@@ -93,16 +93,6 @@ class Subscriptions:
             details = {"required": [READ], "granted": list(identity.scopes)}
             raise RaethError(Code.SCOPE_REQUIRED, details=details)
         return Wanted(name, PRIVATE, identity.agent)
-
-    async def _market(self, ref: str) -> int:
-        """The id of a market. Another node may have listed it a moment ago. Raises UNKNOWN_MARKET, SERVICE_DEGRADED."""
-        market = await market_ref(self._call, self._call.names, ref)
-        if market is None:
-            await self._hub.venue.sequencer.catch_up()
-            market = await market_ref(self._call, self._call.names, ref)
-        if market is None:
-            raise RaethError(Code.UNKNOWN_MARKET, http=404)
-        return market[0]
 
     async def end_before(self, from_seq: int) -> int | None:
         """Where the journal ends, if that is before what a reader of `from_seq` has seen: it is not the journal they

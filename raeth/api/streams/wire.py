@@ -12,8 +12,6 @@ from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from raeth.api.connection import BoundedHttp
-
 TEXT: Final = 0x81
 """A whole text frame: FIN and opcode 1 (RFC 6455, section 5.2)."""
 
@@ -60,10 +58,6 @@ class Message:
         if made is None:
             made = self._frame = frame(self.payload)
         return made
-
-
-StreamHttp = BoundedHttp
-"""What the server speaks beside its sockets. An event stream finds its connection in the exchange of its scope."""
 
 
 class StreamSocket(WebSocketsSansIOProtocol):
