@@ -21,7 +21,7 @@ from raeth.errors import Code, RaethError
 from raeth.idempotency import IdemKey, Outcome
 from raeth.journal.base import Journal, JournalUnavailable, Write
 from raeth.sequencer.following import Projects
-from raeth.sequencer.waiting import Item, Needed, Writes, fail, item_of
+from raeth.sequencer.waiting import Item, Needed, Waits, Writes, fail
 from raeth.sequencer.writing import RETRY_S, Writer
 
 STOP_S: Final = 3.0
@@ -74,7 +74,7 @@ class Sequencer(Writer):
             # First of all: a Tick would let the timers run out that nobody could renew. Where other nodes are up they
             # could be renewed all the time.
             needed = self._nobody_was_up if self.shared else None
-            await self._enqueue(item_of(Resurface(), needed=needed))
+            await self._submit(Resurface(), needed)
         current = self.state.settings
         if current is None:
             await self._configure(only_if_none=self.shared)
@@ -95,7 +95,7 @@ class Sequencer(Writer):
     async def _configure(self, *, only_if_none: bool = False) -> None:
         """Put this node's rules in force. `only_if_none`: another node of a new venue may have done it meanwhile."""
         needed: Needed | None = (lambda state, ts: state.settings is None) if only_if_none else None
-        outcome = await self._enqueue(item_of(Configure(ENGINE_VERSION, self.settings), needed=needed))
+        outcome = await self._submit(Configure(ENGINE_VERSION, self.settings), needed)
         if outcome.refused() is not None:
             assert self.state.settings is not None
             raise SettingsDiffer(differences(self.state.settings, self.settings))
@@ -160,7 +160,7 @@ class Sequencer(Writer):
     async def _tick(self) -> None:
         """Journal one Tick for all readers that find something due at the same time."""
         if self._ticking is None or self._ticking.done():
-            self._ticking = self._enqueue(item_of(Tick(), needed=self._due if self.shared else None))
+            self._ticking = self._submit(Tick(), self._due if self.shared else None)
         with contextlib.suppress(RaethError):
             await asyncio.shield(self._ticking)
 
@@ -211,7 +211,13 @@ class Sequencer(Writer):
         self, command: Command | None, keys: Sequence[IdemKey] = (), writes: Writes = ()
     ) -> asyncio.Future[Outcome]:
         """`submit` for callers that do not wait: the command has its place in the order when this returns."""
-        return self._enqueue(Item(asyncio.get_running_loop().create_future(), command, keys, writes))
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._enqueue(Item(done, command, keys, writes))
+        return done
+
+    def enqueue_for(self, done: Waits, command: Command, keys: Sequence[IdemKey] = ()) -> None:
+        """`enqueue` for those who are to be told at once, without a turn of the event loop in between."""
+        self._enqueue(Item(done, command, keys))
 
     async def _keep_time(self) -> None:
         """Move the venue when nobody asks it to: whenever something falls due, and at least once a second."""
@@ -220,7 +226,7 @@ class Sequencer(Writer):
             await self.clock.sleep_until(due - self.health.clock_ahead_ms)
             if self._valid and self.now_ms() >= min(self.state.next_due, self.state.ts + self._quiet_ms):
                 try:
-                    await self._enqueue(item_of(Tick(), needed=self._due if self.shared else None))
+                    await self._submit(Tick(), self._due if self.shared else None)
                 except RaethError:
                     await asyncio.sleep(RETRY_S[0])
             else:

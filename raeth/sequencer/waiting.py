@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from raeth.engine.commands import Command
 from raeth.engine.events import Event
@@ -18,6 +19,19 @@ Needed = Callable[[State, int], bool]
 """Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
 
 
+class Waits(Protocol):
+    """Who waits for an outcome: a future, or whoever needs none of its services.
+
+    It is told once, on the loop's thread, as soon as the batch is durable and before the listeners; it must be quick
+    and must not raise. While `done` is true it is not told at all."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, outcome: Outcome, /) -> None: ...
+
+    def set_exception(self, error: RaethError, /) -> None: ...
+
+
 class Item(Request):
     """One waiting command. `writes` may be a function of the command's events (ids are only known then)."""
 
@@ -25,7 +39,7 @@ class Item(Request):
 
     def __init__(
         self,
-        done: asyncio.Future[Outcome],
+        done: Waits,
         command: Command | None,
         keys: Sequence[IdemKey] = (),
         writes: Writes = (),
@@ -39,8 +53,8 @@ class Item(Request):
         self.error: RaethError | None = None
 
 
-def item_of(command: Command, needed: Needed | None = None) -> Item:
-    return Item(asyncio.get_running_loop().create_future(), command, needed=needed)
+def item_of(command: Command) -> Item:
+    return Item(asyncio.get_running_loop().create_future(), command)
 
 
 def release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> None:

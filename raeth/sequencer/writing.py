@@ -17,7 +17,7 @@ import structlog
 
 from raeth.clock import Clock, JumpGuard, RealClock
 from raeth.engine import codec, snapshot
-from raeth.engine.commands import Resurface, Tick
+from raeth.engine.commands import Command, Resurface, Tick
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION
@@ -39,7 +39,7 @@ from raeth.journal.chain import head_of, next_row, verify
 from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
 from raeth.sequencer.health import Health
 from raeth.sequencer.replaying import replay, replayed
-from raeth.sequencer.waiting import Item, fail, item_of, release
+from raeth.sequencer.waiting import Item, Needed, fail, item_of, release
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -102,7 +102,7 @@ class Writer:
         """Venue time by this node's clock, corrected by what the database's clock is ahead of it."""
         return self.clock.now_ms() + self.health.clock_ahead_ms
 
-    def _enqueue(self, item: Item) -> asyncio.Future[Outcome]:
+    def _enqueue(self, item: Item) -> None:
         if self._closing or self.health.mode in ("retrying", "stopped"):
             raise RaethError(Code.SERVICE_DEGRADED)
         if len(self._queue) >= MAX_QUEUE:
@@ -112,7 +112,12 @@ class Writer:
         if not queue:
             self._wake.set()
         queue.append(item)
-        return item.done
+
+    def _submit(self, command: Command, needed: Needed | None = None) -> asyncio.Future[Outcome]:
+        """The venue's own commands."""
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._enqueue(Item(done, command, needed=needed))
+        return done
 
     def halt(self, why: str) -> None:
         """Stop taking commands for good: the journal turned out to be damaged."""
