@@ -181,6 +181,20 @@ class Journal(Protocol):
         leaves it. On any error the lock is let go too: see JournalUnavailable and JournalRefused."""
         ...
 
+    async def append(
+        self,
+        after_seq: int,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        """`begin` and `commit` in one step, for whoever writes to this journal alone and so knows that it ends at
+        `after_seq`, where the tables stand, and that no key is there yet.
+
+        Raises like the two, and JournalRefused if somebody else has appended."""
+        ...
+
     async def rollback(self) -> None:
         """Let the lock go and write nothing. Harmless when nothing is held."""
         ...

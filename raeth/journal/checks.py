@@ -6,8 +6,21 @@ from collections.abc import Sequence
 from hashlib import sha256
 from struct import pack
 
-from raeth.journal.base import Head, JournalRefused, Row, Snapshot
+from raeth.journal.base import Head, JournalDamaged, JournalRefused, Row, Snapshot
 from raeth.journal.chain import chain_hash
+
+
+def check_end(after_seq: int, head: Head) -> None:
+    """The journal must end where the one who appends knows it to. Raises JournalDamaged or JournalRefused."""
+    check_there(after_seq, head)
+    if after_seq != head.seq:
+        raise JournalRefused(f"the journal ends at {head.seq}, not at {after_seq}: somebody else has appended")
+
+
+def check_there(known_seq: int, head: Head) -> None:
+    """Rows that somebody knows cannot be gone. Raises JournalDamaged."""
+    if known_seq > head.seq:
+        raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
 
 
 def check_order(rows: Sequence[Row], head: Head) -> None:

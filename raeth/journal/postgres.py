@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from raeth.journal.base import Begun, Head, JournalUnavailable, Key, Known, Row, Snapshot, Write
+from raeth.journal.base import Begun, Head, JournalRefused, JournalUnavailable, Key, Known, Row, Snapshot, Write
+from raeth.journal.checks import check_end
 from raeth.journal.postgres_reader import PostgresReader
 from raeth.journal.postgres_watcher import watch
 from raeth.journal.postgres_writer import PostgresWriter
@@ -67,6 +68,23 @@ class PostgresJournal:
     ) -> None:
         """See `Journal.commit`."""
         await self._finish(self._in_turn, self._write_side().commit, rows, keys, writes, projected)
+
+    async def append(
+        self,
+        after_seq: int,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        """See `Journal.append`."""
+        begun = await self.begin(after_seq)
+        try:
+            check_end(after_seq, begun.head)
+        except JournalRefused:
+            await self.rollback()
+            raise
+        await self.commit(rows, keys, writes, projected)
 
     async def rollback(self) -> None:
         """See `Journal.rollback`."""

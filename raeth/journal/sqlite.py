@@ -1,7 +1,7 @@
 """The journal in one SQLite file: the async face over a writing thread and a reading thread.
 
-Must not know what a command means. A batch costs two hops to the writing thread, `begin` and `commit`; reads go to a
-thread and a connection of their own, so they never wait for the lock or for a commit.
+Must not know what a command means. A batch costs one hop to the writing thread, `append`, or two, `begin` and `commit`;
+reads go to a thread and a connection of their own, so they never wait for the lock or for a commit.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SqliteJournal:
 
     @property
     def tight(self) -> bool:
-        """See `Journal.tight`. As of the last transaction."""
+        """See `Journal.tight`. As of the last transaction that wrote to tables."""
         return self._writer is not None and self._writer.tight
 
     async def begin(self, known_seq: Known, keys: Sequence[tuple[int, str]] = ()) -> Begun:
@@ -104,6 +104,18 @@ class SqliteJournal:
         """See `Journal.commit`."""
         worker, writer = self._write_side()
         await worker.run(writer.commit, rows, keys, writes, projected)
+
+    async def append(
+        self,
+        after_seq: int,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        """See `Journal.append`."""
+        worker, writer = self._write_side()
+        await worker.run(writer.append, after_seq, rows, keys, writes, projected)
 
     async def rollback(self) -> None:
         """See `Journal.rollback`."""

@@ -26,7 +26,7 @@ from raeth.journal.base import (
     Snapshot,
     Write,
 )
-from raeth.journal.checks import check_order, new_mark, snapshot_checksum
+from raeth.journal.checks import check_end, check_order, check_there, new_mark, snapshot_checksum
 from raeth.journal.sqlite_file import (
     checkpoint,
     lock,
@@ -38,8 +38,10 @@ from raeth.journal.sqlite_file import (
 from raeth.journal.sqlite_log import cut_log, open_index
 from raeth.journal.sqlite_reader import fetch_key, fetch_rows
 
-_LAST_ROW = "SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1"
-_META = "SELECT head_seq, transactions, projected_seq FROM journal_meta"
+_STATE = """
+SELECT head_seq, transactions, projected_seq, last.* FROM journal_meta
+LEFT JOIN (SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1) AS last
+"""
 _ROW_HASH = "SELECT hash FROM journal WHERE seq = ?"
 _LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
 
@@ -83,8 +85,7 @@ class SqliteWriter:
         with self._rollback_on_error(translate):
             head = self._head
             known_seq = known if isinstance(known, int) else known()
-            if known_seq > head.seq:
-                raise JournalDamaged(head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
+            check_there(known_seq, head)
             behind = fetch_rows(self._db, known_seq, head.seq, MAX_BEHIND) if known_seq < head.seq else []
             return Begun(head, behind, self._hits(keys), None, self._projected)
 
@@ -105,7 +106,17 @@ class SqliteWriter:
             head_seq = last.seq if last else self._head.seq
             self._db.execute(_MOVE_HEAD, (head_seq, new_mark(projected, self._projected, head_seq)))
         self._make_durable(last)
-        self.tight = room_bytes(self._path) < ROOM_BYTES
+        if writes:
+            self.tight = room_bytes(self._path) < ROOM_BYTES
+
+    def append(
+        self, after_seq: int, rows: Sequence[Row], keys: Sequence[Key], writes: Sequence[Write], projected: int | None
+    ) -> None:
+        """See `Journal.append`."""
+        self._lock()
+        with self._rollback_on_error(translate):
+            check_end(after_seq, self._head)
+        self.commit(rows, keys, writes, projected)
 
     def execute(self, writes: Sequence[Write]) -> None:
         """See `Journal.execute`."""
@@ -190,9 +201,8 @@ class SqliteWriter:
         self._doubtful = False
 
     def _read_head(self) -> None:
-        counted_seq, self._transactions, self._projected = self._db.execute(_META).fetchone()
-        last = self._db.execute(_LAST_ROW).fetchone()
-        head = EMPTY_HEAD if last is None else Head(*last)
+        counted_seq, self._transactions, self._projected, *last = self._db.execute(_STATE).fetchone()
+        head = EMPTY_HEAD if last[0] is None else Head(*last)
         if head.seq < counted_seq:
             raise JournalDamaged(head.seq + 1, f"the rows up to {counted_seq} are missing at the end")
         if head.seq > counted_seq:

@@ -93,6 +93,8 @@ class Writer:
         self._catching: list[asyncio.Future[None]] = []
         self._running = False
         self._valid = False
+        self._sure = False
+        """Nobody else writes, and where the journal ends and its tables are has been seen under the lock."""
         self._closing = False
         self._snapshot_seq = 0
         self._damage: JournalDamaged | None = None
@@ -171,14 +173,16 @@ class Writer:
     async def _commit_batch(self, batch: list[Item]) -> None:
         """One transaction: lock, catch up, stamp, apply, insert, commit; then answer and publish.
 
-        The one that is due brings the tables forward too: by what they lack, and by this batch."""
+        The one that is due brings the tables forward too: by what they lack, and by this batch. Whoever is sure of what
+        the lock would show, and has no key to look up, locks with the commit: half the way to the journal's thread."""
         wanted = [(key.owner, key.key) for item in batch if item.keys for key in item.keys]
         started = time.perf_counter()
         following = self._following
         carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
         mark: int | None = None
         try:
-            begun = await self._begin(wanted)
+            sure = self._sure and not wanted
+            begun = Begun(self._head, [], {}, None, following.mark) if sure else await self._begin(wanted)
             ts = self._stamp(begun)
             missing: list[Committed] = []
             if carries:
@@ -193,15 +197,19 @@ class Writer:
                 writes = [*following.project(missing), *writes]
             if rows or writes:
                 written = time.perf_counter()
-                await self.journal.commit(rows, keys, writes, mark)
+                if sure:
+                    await self.journal.append(begun.head.seq, rows, keys, writes, mark)
+                else:
+                    await self.journal.commit(rows, keys, writes, mark)
                 self.health.note_write(time.perf_counter() - written)
-            else:
+            elif not sure:
                 await self.journal.rollback()
             if rows:
                 self._head = head_of(rows[-1])
         except BaseException:
             # From the first apply on memory may be ahead of the journal: nobody may read it until it has been rebuilt.
             self._valid = self._valid and self._committing is None
+            self._sure = False
             with contextlib.suppress(JournalUnavailable):
                 await self.journal.rollback()
             raise
@@ -326,6 +334,8 @@ class Writer:
             self._follow([row for row in begun.behind if row.seq > self.state.seq])
             if self.state.seq == begun.head.seq:
                 self._release_all()
+                self._following.heard(begun.projected)
+                self._sure = not self.shared
                 return begun
             await self.journal.rollback()
             self._follow(await self.journal.read(self.state.seq))

@@ -28,6 +28,7 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.chain import chain_hash, head_of
+from raeth.journal.checks import check_end
 
 LOCK_TIMEOUT_S = 5.0
 LOCK_PAUSE_S = 0.002
@@ -235,6 +236,27 @@ class SimJournal:
         txn = Transaction(tuple(rows), tuple(keys), tuple(writes), None, projected)
         self._flying = txn
         await self._write("commit", lambda: self._commit("commit", txn))
+
+    async def append(
+        self,
+        after_seq: int,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        def append() -> None:
+            self._lock()
+            try:
+                check_end(after_seq, self.disk.head)
+            except (JournalDamaged, JournalRefused):
+                self._let_go()
+                raise
+            self._flying = txn
+            self._commit("commit", txn)
+
+        txn = Transaction(tuple(rows), tuple(keys), tuple(writes), None, projected)
+        await self._write("commit", append)
 
     async def rollback(self) -> None:
         await self._write("rollback", self._let_go)

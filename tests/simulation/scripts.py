@@ -79,6 +79,14 @@ class Script:
         self.holding = self.holding or begun is not None
 
     async def commit(self) -> None:
+        await self._commit(None)
+
+    async def append(self) -> None:
+        """Both in one step, now and then by one who is wrong about the end."""
+        if not self.holding:
+            await self._commit(self.random.choice((self.head.seq, self.head.seq, self.head.seq - 1, self.head.seq + 1)))
+
+    async def _commit(self, after_seq: int | None) -> None:
         random = self.random
         rows = self.rows(random.choice((0, 1, 1, 3)))
         fault = random.choice((None, None, None, None, "gap", "hash", "time", "note", "length"))
@@ -95,7 +103,10 @@ class Script:
         notes = [(random.randrange(40), seq)] * (2 if fault == "note" else random.randrange(2))
         writes = [Write(NOTE, notes)] if notes else []
         before = len(self.said)
-        await self.say("commit", lambda: self.journal.commit(rows, keys, writes))
+        if after_seq is None:
+            await self.say("commit", lambda: self.journal.commit(rows, keys, writes))
+        else:
+            await self.say("append", lambda: self.journal.append(after_seq, rows, keys, writes))
         self.holding = False
         if self.said[before][1] is None and rows:
             self.head = head_of(rows[-1])
@@ -170,6 +181,7 @@ class Script:
 _CALLS: dict[str, tuple[Callable[[Script], Awaitable[None]], float]] = {
     "begin": (Script.begin, 8),
     "commit": (Script.commit, 8),
+    "append": (Script.append, 2),
     "rollback": (Script.rollback, 1.5),
     "read": (Script.read, 2),
     "row": (Script.row, 1),
