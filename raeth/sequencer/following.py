@@ -80,16 +80,22 @@ class Following:
             self._held.clear()
 
     def remind(self, within_s: float, wake: asyncio.Event) -> None:
-        """Ask for a transaction of its own if no other has come along by then."""
-        if self._timer is None:
+        """Ask for a transaction of its own if no other has come along by then, or by when one was to be asked for
+        already."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + within_s
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
 
-            def ask() -> None:
-                self._timer = None
-                if self._held:
-                    self.asked = True
-                    wake.set()
+        def ask() -> None:
+            self._timer = None
+            if self._held:
+                self.asked = True
+                wake.set()
 
-            self._timer = asyncio.get_running_loop().call_later(within_s, ask)
+        self._timer = loop.call_at(at, ask)
 
     async def missing(self, mark: int, head_seq: int, journal: Journal) -> list[Committed]:
         """The next rows after `mark`, oldest first, at most `FACTS_MAX`: from memory, else from the journal."""

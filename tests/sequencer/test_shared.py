@@ -135,6 +135,23 @@ async def test_tables_are_brought_forward_for_a_node_that_died_before_it_did(pat
         assert spec(other).market == spec(doomed).market
 
 
+async def test_what_a_node_took_itself_does_not_wait_for_what_it_left_to_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves another's commands to that node for a while: as here, where they were never brought forward."""
+    monkeypatch.setattr("raeth.sequencer.writing.OTHERS_S", 3_600.0)
+    async with venue(path, nodes=2) as (one, two):
+        await two.tabled()
+        with monkeypatch.context() as stuck:
+            stuck.setattr("raeth.sequencer.writing.INTERVAL_S", 3_600.0)
+            stuck.setattr("raeth.sequencer.following.INTERVAL_S", 3_600.0)
+            theirs = await two.submit(signup(1))
+            await one.catch_up()
+        own = await one.submit(signup(2))
+        assert own.seq > theirs.seq > 0
+        await until(lambda: one.tables_seq >= own.seq)
+
+
 async def test_a_late_node_catches_up_from_the_journal(path: Path) -> None:
     async with venue(path, 1) as (node,):
         for n in range(30):
