@@ -1,7 +1,8 @@
 """Order entry over a socket: the calls of section 4 and 6 with the same bodies, answers, budgets and codes.
 
-A command has its place in the order before the next message is read, so a cancel sent after an order comes after it;
-the replies follow when the batch is durable. Must not know frames or subscriptions.
+A command has its place in the order before the next message is looked at, so a cancel sent after an order comes after
+it; the replies follow when the batch is durable. An order that need not wait for anything costs no task and no turn of
+the event loop, neither on its way in nor on its way out. Must not know frames or subscriptions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from raeth.api import answers
 from raeth.api.access import Budget
 from raeth.api.intake import key_of, resolve, spec_of
-from raeth.api.lookup import known_market, why_not_open
+from raeth.api.lookup import known_market, market_now, why_not_open
 from raeth.api.parsing import refusal
 from raeth.api.routes.orders import (
     amended,
@@ -40,6 +41,8 @@ from raeth.errors import Code, RaethError
 if TYPE_CHECKING:
     from raeth.api.call import Call
     from raeth.api.streams.subscriptions import Identity
+    from raeth.api.streams.wire import Rest
+    from raeth.api.views.names import MarketName
     from raeth.idempotency import Outcome
 
 encode: Final = msgspec.json.Encoder().encode
@@ -74,6 +77,7 @@ class CancelAllParams(CancelRequest):
 
 
 Say = Callable[[bytes], None]
+Handler = Callable[..., Awaitable[None]]
 
 
 class Desk:
@@ -87,7 +91,7 @@ class Desk:
         self._room = asyncio.Event()
         self._room.set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ops: dict[str, tuple[Callable[..., Awaitable[None]], Budget, tuple[str, ...], TypeAdapter[Any]]] = {
+        self._ops: dict[str, tuple[Handler, Budget, tuple[str, ...], TypeAdapter[Any]]] = {
             "submit_order": (self._submit, Budget.WRITE, (TRADE,), TypeAdapter(OrderRequest)),
             "amend_order": (self._amend, Budget.WRITE, (TRADE,), TypeAdapter(AmendParams)),
             "put_quotes": (self._quotes, Budget.WRITE, (TRADE,), TypeAdapter(QuotesRequest)),
@@ -95,18 +99,46 @@ class Desk:
             "cancel_all": (self._cancel_all, Budget.CANCEL, (CANCEL, TRADE), TypeAdapter(CancelAllParams)),
         }
 
-    async def take(self, message: replies.Incoming, identity: Identity) -> None:
-        """Do what `message` asks for. Returns once it has its place in the order; the reply comes later."""
+    def take(self, message: replies.Incoming, identity: Identity) -> Rest | None:
+        """Do what `message` asks for. It has its place in the order on return, or when the rest that is returned has
+        been done; the reply comes later."""
+        handler, budget, scopes, params = self._ops[message.op]
+        key = self._venue.sequencer.state.keys.get(identity.key_id)
+        meter = self._venue.budgets.of_agent(budget, identity.agent)
+        within = scopes[0] in identity.scopes or scopes[-1] in identity.scopes
+        if key is None or meter.shared or not within or (budget is Budget.WRITE and key.agent.suspended):
+            return partial(self._take, message, identity)
         try:
-            handler, budget, scopes, params = self._ops[message.op]
-            agent = await self._admit(identity, budget, scopes)
+            meter.charge(1)
+            body: Any = _validated(params, message)
+            if message.op == "submit_order" and self._in_flight < IN_FLIGHT_MAX:
+                market = market_now(self._call, self._venue.names, body.market_id)
+                if market is not None:
+                    self._place(message, identity, body, *market)
+                    return None
+        except Exception as error:
+            self._fail(message, error)
+            return None
+        return partial(self._handle, handler, message, identity, body)
+
+    async def _take(self, message: replies.Incoming, identity: Identity) -> None:
+        handler, budget, scopes, params = self._ops[message.op]
+        try:
+            await self._admit(identity, budget, scopes)
             body = _validated(params, message)
+        except Exception as error:
+            self._fail(message, error)
+        else:
+            await self._handle(handler, message, identity, body)
+
+    async def _handle(self, handler: Handler, message: replies.Incoming, identity: Identity, body: Any) -> None:
+        try:
             await self._room.wait()
-            await handler(message, identity, agent, body)
+            await handler(message, identity, body)
         except Exception as error:
             self._fail(message, error)
 
-    async def _admit(self, identity: Identity, budget: Budget, scopes: tuple[str, ...]) -> int:
+    async def _admit(self, identity: Identity, budget: Budget, scopes: tuple[str, ...]) -> None:
         """Credential, then budget, as for a request. The key is looked up again: it may have been revoked, which is
         said once that is durable."""
         key = self._venue.sequencer.state.keys.get(identity.key_id)
@@ -120,7 +152,6 @@ class Desk:
         if budget is Budget.WRITE and key.agent.suspended:
             raise await self._out_of_reach(identity, RaethError(Code.AGENT_SUSPENDED))
         await self._charge(budget, identity)
-        return identity.agent
 
     async def _charge(self, budget: Budget, identity: Identity) -> None:
         meter = self._venue.budgets.of_agent(budget, identity.agent)
@@ -154,17 +185,20 @@ class Desk:
 
     # ---- queueing ----
 
-    def _queue(self, command: cmd.Command, keys: tuple[Any, ...] = ()) -> asyncio.Future[Outcome]:
-        future = self._venue.sequencer.enqueue(command, keys)
+    def _queue(self, command: cmd.Command) -> asyncio.Future[Outcome]:
+        future = self._venue.sequencer.enqueue(command)
+        self._depart()
+        future.add_done_callback(lambda _: self._land())
+        return future
+
+    def _depart(self) -> None:
         self._in_flight += 1
         if self._in_flight >= IN_FLIGHT_MAX:
             self._room.clear()
-        future.add_done_callback(self._landed)
-        return future
 
-    def _landed(self, _future: asyncio.Future[Outcome]) -> None:
+    def _land(self) -> None:
         self._in_flight -= 1
-        if self._in_flight < IN_FLIGHT_MAX:
+        if self._in_flight == IN_FLIGHT_MAX - 1:
             self._room.set()
 
     def _later(self, message: replies.Incoming, reply: Awaitable[None]) -> None:
@@ -182,32 +216,39 @@ class Desk:
 
     # ---- the calls ----
 
-    async def _submit(self, message: replies.Incoming, identity: Identity, agent: int, body: OrderRequest) -> None:
-        market, name = await resolve(self._call, self._venue.names, body.market_id)
+    async def _submit(self, message: replies.Incoming, identity: Identity, body: OrderRequest) -> None:
+        self._place(message, identity, body, *await resolve(self._call, self._venue.names, body.market_id))
+
+    def _place(
+        self, message: replies.Incoming, identity: Identity, body: OrderRequest, market: int, name: MarketName | None
+    ) -> None:
         spec = spec_of(body, market)
-        key = key_of(agent, body, spec, name)
-        command = cmd.PlaceOrder(agent, identity.key_id, spec)
-        future = self._queue(command, (key,) if key is not None else ())
-        future.add_done_callback(partial(self._submitted, message, name))
+        key = key_of(identity.agent, body, spec, name)
+        command = cmd.PlaceOrder(identity.agent, identity.key_id, spec)
+        self._venue.sequencer.enqueue_for(_Placing(self, message, name), command, () if key is None else (key,))
+        self._depart()
 
-    def _submitted(self, message: replies.Incoming, name: Any, future: asyncio.Future[Outcome]) -> None:
-        """The hot path: no task, only this."""
-        failure = future.exception()
-        if failure is not None:
-            self._fail(message, failure)
-            return
-        outcome = future.result()
-        refused = outcome.refused()
-        if refused is not None:
-            self._fail(message, self._call.refusal(refused))
-            return
-        placed = outcome.orders[0]
-        self._order_reply(message, order_body(self._venue.names, name, placed.order, placed.replayed))
+    def placed(self, message: replies.Incoming, name: MarketName | None, outcome: Outcome) -> None:
+        """Answer an order that was judged."""
+        self._land()
+        try:
+            refused = outcome.refused()
+            if refused is not None:
+                raise self._call.refusal(refused)
+            placed = outcome.orders[0]
+            self._order_reply(message, order_body(self._venue.names, name, placed.order, placed.replayed))
+        except Exception as error:
+            self._fail(message, error)
 
-    async def _amend(self, message: replies.Incoming, identity: Identity, agent: int, body: AmendParams) -> None:
+    def not_placed(self, message: replies.Incoming, error: RaethError) -> None:
+        """Answer an order that was not, or that nobody knows the fate of."""
+        self._land()
+        self._fail(message, error)
+
+    async def _amend(self, message: replies.Incoming, identity: Identity, body: AmendParams) -> None:
         names = self._venue.names
         number = order_number(names, body.order_id)
-        future = self._queue(cmd.AmendOrder(agent, identity.key_id, number, body.price, body.qty))
+        future = self._queue(cmd.AmendOrder(identity.agent, identity.key_id, number, body.price, body.qty))
 
         async def reply() -> None:
             events = await self._on_open(future, body.order_id)
@@ -219,15 +260,15 @@ class Desk:
 
         self._later(message, reply())
 
-    async def _cancel(self, message: replies.Incoming, identity: Identity, agent: int, body: CancelParams) -> None:
+    async def _cancel(self, message: replies.Incoming, identity: Identity, body: CancelParams) -> None:
         names = self._venue.names
         command: cmd.Command
         if body.order_id is not None:
             number = order_number(names, body.order_id)
-            command = cmd.CancelOrder(agent, identity.key_id, number)
+            command = cmd.CancelOrder(identity.agent, identity.key_id, number)
         else:
             assert body.client_order_id is not None
-            command = cmd.CancelOrders(agent, identity.key_id, client_order_ids=(body.client_order_id,))
+            command = cmd.CancelOrders(identity.agent, identity.key_id, client_order_ids=(body.client_order_id,))
         future = self._queue(command)
 
         async def reply() -> None:
@@ -235,7 +276,7 @@ class Desk:
                 events = await self._on_open(future, body.order_id)
                 order = next(e.order for e in reversed(events) if isinstance(e, ev.OrderEnded) and e.order.id == number)
             else:
-                order = await self._ended(agent, body.client_order_id or "", self._events(await future))
+                order = await self._ended(identity.agent, body.client_order_id or "", self._events(await future))
             self._done(message, await body_of(self._call, names, order))
 
         self._later(message, reply())
@@ -250,13 +291,11 @@ class Desk:
             raise RaethError(Code.ORDER_NOT_FOUND)
         raise await why_not_open(self._call, self._venue.names, self._venue.names.uuid(known.id))
 
-    async def _cancel_all(
-        self, message: replies.Incoming, identity: Identity, agent: int, body: CancelAllParams
-    ) -> None:
+    async def _cancel_all(self, message: replies.Incoming, identity: Identity, body: CancelAllParams) -> None:
         call, names = self._call, self._venue.names
         at_most(self._venue.settings.limits.cancel_list, body.client_order_ids)
         command = cmd.CancelOrders(
-            agent,
+            identity.agent,
             identity.key_id,
             market=None if body.market_id is None else await known_market(call, names, body.market_id),
             side=None if body.side is None else BUY if body.side == "BUY" else SELL,
@@ -266,17 +305,19 @@ class Desk:
         future = self._queue(command)
 
         async def reply() -> None:
-            ended = cancelled_by(agent, self._events(await future))
+            ended = cancelled_by(identity.agent, self._events(await future))
             bodies = await order_bodies(call, names, ended.values())
             self._done(message, {"results": bodies, "cancelled": len(ended)})
 
         self._later(message, reply())
 
-    async def _quotes(self, message: replies.Incoming, identity: Identity, agent: int, body: QuotesRequest) -> None:
+    async def _quotes(self, message: replies.Incoming, identity: Identity, body: QuotesRequest) -> None:
         call, names = self._call, self._venue.names
         at_most(self._venue.settings.limits.quote_levels, body.bids, body.asks)
         market, name = await resolve(call, names, body.market_id)
-        command = cmd.PutQuotes(agent, identity.key_id, market, body.quote_id, pairs(body.bids), pairs(body.asks))
+        command = cmd.PutQuotes(
+            identity.agent, identity.key_id, market, body.quote_id, pairs(body.bids), pairs(body.asks)
+        )
         future = self._queue(command)
 
         async def reply() -> None:
@@ -297,6 +338,26 @@ class Desk:
         if refused is not None and refused.code in (Code.ORDER_NOT_OPEN, Code.FORBIDDEN):
             raise await why_not_open(self._call, self._venue.names, order_id)
         return self._events(outcome)
+
+
+class _Placing:
+    """Waits for the outcome of an order, to answer it where its batch ends."""
+
+    __slots__ = ("_desk", "_message", "_name")
+
+    def __init__(self, desk: Desk, message: replies.Incoming, name: MarketName | None) -> None:
+        self._desk = desk
+        self._message = message
+        self._name = name
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, outcome: Outcome, /) -> None:
+        self._desk.placed(self._message, self._name, outcome)
+
+    def set_exception(self, error: RaethError, /) -> None:
+        self._desk.not_placed(self._message, error)
 
 
 def _validated(params: TypeAdapter[Any], message: replies.Incoming) -> BaseModel:

@@ -8,6 +8,7 @@ and a reader whose buffer is full is told to start over and closed with 1013.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -22,7 +23,7 @@ from raeth.api.streams.entry import Desk
 from raeth.api.streams.people import identify, identify_by_key, identity_of
 from raeth.api.streams.replies import Unreadable
 from raeth.api.streams.subscriptions import PRIVATE, Identity, Subscriptions
-from raeth.api.streams.wire import POLICY, TOO_SLOW, Message, StreamSocket, frame
+from raeth.api.streams.wire import POLICY, TOO_SLOW, TURNS_MAX, Message, Rest, StreamSocket, frame
 from raeth.api.views.names import iso
 from raeth.clock import real_now_ms
 from raeth.engine.commands import Disconnect
@@ -122,13 +123,27 @@ class Socket:
             return
         self._hub.enter(self)
         try:
-            while True:
-                message = await self._receive()
-                if message["type"] != "websocket.receive" or self._ending:
-                    break
-                await self._take(message.get("text"))
+            await self._listen()
         finally:
             await self._leave()
+
+    async def _listen(self) -> None:
+        """Until it ends. Messages that wait for nothing are heard where they come in; the others come here, and those
+        after them, until none is left."""
+        wire, turns = self._wire, 0
+        while True:
+            wire.hears = self._hear
+            message = await self._receive()
+            wire.hears = None
+            if message["type"] != "websocket.receive" or self._ending:
+                return
+            rest = message["rest"] if "rest" in message else self._hear(message["text"])
+            if rest is not None:
+                await rest()
+                self._cut_if_slow()
+            turns += 1
+            if turns % TURNS_MAX == 0:
+                await asyncio.sleep(0)
 
     def _ticket(self) -> str | None:
         return next((value for name, value in pairs(self._query) if name == "ticket"), None)
@@ -194,7 +209,10 @@ class Socket:
         if not self._ending:
             self._wire.write(frame(payload))
 
-    async def _take(self, text: str | None) -> None:
+    def _hear(self, text: str | None) -> Rest | None:
+        """Take a message, None for a binary one. What is returned is to be done before the next one is taken."""
+        if self._ending:
+            return None
         try:
             if text is None:
                 raise Unreadable(None, None, "binary frames carry nothing here")
@@ -202,12 +220,19 @@ class Socket:
         except Unreadable as fault:
             if self._within_budget(None, None):
                 self._say(replies.unreadable(fault))
-            return
-        if message.op in replies.ORDER_ENTRY and self._identity is not None:
-            await self._desk.take(message, self._identity)
-            if self._wire.unread_bytes > self._limits.unread_bytes:
-                self.cut("too slow: answers have not been read")
-        elif self._within_budget(message.op, message.request_id):
+            return None
+        if self._identity is not None and message.op in replies.ORDER_ENTRY:
+            rest = self._desk.take(message, self._identity)
+            self._cut_if_slow()
+            return rest
+        return partial(self._control_message, message)
+
+    def _cut_if_slow(self) -> None:
+        if self._wire.unread_bytes > self._limits.unread_bytes:
+            self.cut("too slow: answers have not been read")
+
+    async def _control_message(self, message: replies.Incoming) -> None:
+        if self._within_budget(message.op, message.request_id):
             try:
                 if message.op in replies.ORDER_ENTRY:
                     raise RaethError(Code.UNAUTHENTICATED)
