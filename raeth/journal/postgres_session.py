@@ -21,7 +21,7 @@ FORMAT = 2
 """As a SQLite journal's: the columns are the same."""
 
 CHANNEL = "raeth_journal"
-"""Where a commit that appended says so; the text is the new head's seq."""
+"""Where a commit that appended says so (see `postgres_functions`); the text is the new head's seq."""
 
 LOCK_TIMEOUT_S = 5
 IDLE_IN_TRANSACTION_S = 2
@@ -45,6 +45,7 @@ _SETTINGS = {
 }
 WRITER_SETTINGS = {
     "synchronous_commit": "on",
+    "standard_conforming_strings": "on",
     "lock_timeout": f"{LOCK_TIMEOUT_S}s",
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
     # The same few statements for ever, on tables that grow: a plan made while a table was empty must hold later too.

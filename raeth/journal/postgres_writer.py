@@ -1,13 +1,14 @@
 """The writing side of a PostgreSQL journal: the transaction, on one session, for one task at a time.
 
 Must not know what a command means, nor who waits for it: its calls are never cancelled. Every method leaves the session
-either inside the one open transaction (`begin` succeeded) or outside of any. A batch without projections is four round
-trips: lock; what is behind and the keys; rows, keys and head; commit.
+either inside the one open transaction (`begin` succeeded) or outside of any. A batch without projections is three round
+trips: BEGIN; the lock, with what is behind and the keys; rows, keys, head and COMMIT. Between the last two, and no
+longer, the others wait for this process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -27,8 +28,8 @@ from raeth.journal.base import (
     Write,
 )
 from raeth.journal.checks import check_order, new_mark
+from raeth.journal.postgres_functions import CREATE, TAKE_LOCK, append_and_commit
 from raeth.journal.postgres_session import (
-    CHANNEL,
     WRITER_SETTINGS,
     connect,
     create_once,
@@ -41,38 +42,6 @@ from raeth.journal.postgres_session import (
 
 NOTHING_BEHIND = (1 << 63) - 1
 
-# The lock first and alone: the statement after it sees all that was committed before the lock was got.
-LOCK_HEAD = "SELECT FROM journal_meta ORDER BY transactions DESC LIMIT 1 FOR UPDATE"
-_LOCK = f"BEGIN; {LOCK_HEAD}"
-_STATE = """
-SELECT meta.head_seq, meta.transactions, meta.projected_seq, last.seq, last.ts, last.hash, behind.*, hits.*,
-    floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
-FROM (SELECT * FROM journal_meta ORDER BY transactions DESC LIMIT 1) AS meta
-LEFT JOIN LATERAL (SELECT seq, ts, hash FROM journal ORDER BY seq DESC LIMIT 1) AS last ON true
-CROSS JOIN LATERAL (
-    SELECT array_agg(seq), array_agg(ts), array_agg(command), array_agg(events), array_agg(hash)
-    FROM (SELECT * FROM journal WHERE seq > $1 ORDER BY seq LIMIT $4) AS rows
-) AS behind
-CROSS JOIN LATERAL (
-    SELECT array_agg(hit.owner), array_agg(hit.key), array_agg(hit.seq), array_agg(hit.place),
-        array_agg(hit.fingerprint)
-    FROM unnest($2::bigint[], $3::text[]) AS wanted (owner, key)
-    CROSS JOIN LATERAL (
-        SELECT * FROM journal_keys AS known WHERE known.owner = wanted.owner AND known.key = wanted.key LIMIT 1
-    ) AS hit
-) AS hits
-"""
-_APPEND = """
-WITH appended AS (
-    INSERT INTO journal (seq, ts, command, events, hash)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[])
-), named AS (
-    INSERT INTO journal_keys (owner, key, seq, place, fingerprint)
-    SELECT * FROM unnest($6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bytea[])
-)
-UPDATE journal_meta SET head_seq = $11, transactions = transactions + 1, projected_seq = $12 WHERE transactions = $13
-RETURNING CASE WHEN cardinality($1) > 0 THEN pg_notify($14, head_seq::text) END
-"""
 _ROW_HASH = "SELECT hash FROM journal WHERE seq = $1"
 _LAST_SNAPSHOT = "SELECT max(seq) FROM snapshots"
 _END_OTHERS = """
@@ -118,11 +87,14 @@ class PostgresWriter:
 
     async def begin(self, known: Known, keys: Sequence[tuple[int, str]]) -> Begun:
         """See `Journal.begin`."""
-        state, known_seq = await self._lock(known, keys)
+        asked_seq = known if isinstance(known, int) else known()
+        state = await self._lock(asked_seq, keys)
+        known_seq = known if isinstance(known, int) else known()
         if known_seq > self._head.seq:
             await self.rollback()
             raise JournalDamaged(self._head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
-        behind = [] if state[6] is None else list(map(Row, *state[6:11]))
+        # What was learnt while this waited for the lock came along once more.
+        behind = [] if state[6] is None else list(map(Row, *state[6:11]))[known_seq - asked_seq :]
         found = () if state[11] is None else map(Key, *state[11:16])
         return Begun(self._head, behind, {(key.owner, key.key): key for key in found}, state[16], self._projected)
 
@@ -137,17 +109,16 @@ class PostgresWriter:
             head_seq = last.seq if last else self._head.seq
             check_order(rows, self._head)
             mark = new_mark(projected, self._projected, head_seq)
-            columns = (*_columns(rows), *_columns(keys))
-            done = await self._session.execute(_APPEND, *columns, head_seq, mark, self._transactions, CHANNEL)
-            if done != "UPDATE 1":
-                raise JournalDamaged(0, f"the journal's head moved while it was locked ({done})")
+            append = append_and_commit(rows, keys, head_seq, mark, self._transactions)
             for sql, parameters in writes:
                 about = sql
                 await self._session.executemany(numbered(sql), parameters)
+            if not self._usable():
+                raise asyncpg.ConnectionDoesNotExistError("the session ended inside the transaction")
         except Exception as error:
             await self._give_up(error)
             raise translate(error, about=about) from error
-        await self._make_durable(last)
+        await self._make_durable(append, last)
 
     async def execute(self, writes: Sequence[Write]) -> None:
         """See `Journal.execute`."""
@@ -191,6 +162,7 @@ class PostgresWriter:
         if not self._usable():
             self._drop()
             self._session = await connect(self._url, self._name, WRITER_SETTINGS)
+            await self._session.execute(CREATE)
             if self._had_session:
                 await self._session.execute(_END_OTHERS, self._name)
             self._had_session = True
@@ -204,15 +176,12 @@ class PostgresWriter:
 
     # ---- the lock ----
 
-    async def _lock(self, known: Known = NOTHING_BEHIND, keys: Sequence[tuple[int, str]] = ()) -> tuple[Any, int]:
-        """Take the lock, and read under it the head and what `_STATE` says; with the `seq` that was known by then.
-        Nothing is held after an error."""
+    async def _lock(self, known_seq: int = NOTHING_BEHIND, keys: Sequence[tuple[int, str]] = ()) -> Any:
+        """Take the lock, and read under it the head and what else `TAKE_LOCK` says. Nothing is held after an error."""
         assert not self._held, "begin inside a transaction"
         try:
-            await self._begin_transaction()
-            known_seq = known if isinstance(known, int) else known()
             owners, texts = zip(*keys, strict=True) if keys else ((), ())
-            state = await self._session.fetchrow(_STATE, known_seq, owners, texts, MAX_BEHIND)
+            state = await self._take_lock(known_seq, owners, texts, MAX_BEHIND)
             if state is None:
                 raise JournalDamaged(0, "the journal's head is gone")
             self._take_head(state)
@@ -221,20 +190,18 @@ class PostgresWriter:
             # What was asked of the database can only be wrong in its keys.
             raise (translate if keys else unreadable)(error) from error
         self._held = True
-        return state, known_seq
+        return state
 
-    async def _begin_transaction(self) -> None:
-        """The lock on the head. A session that turns out to have been lost meanwhile is made again, once."""
+    async def _take_lock(self, *asked: Any) -> Any:
+        """A session that turns out to have been lost meanwhile is made again, once."""
         old = self._usable()
         try:
-            session = await self._connected()
-            await session.execute(_LOCK)
+            return await _begun(await self._connected(), asked)
         except Exception as error:
             if not (old and lost(error)) or isinstance(error, TimeoutError):
                 raise
             self._drop()
-            session = await self._connected()
-            await session.execute(_LOCK)
+            return await _begun(await self._connected(), asked)
 
     def _take_head(self, state: Any) -> None:
         counted_seq, self._transactions, self._projected, seq, ts, row_hash = state[:6]
@@ -247,15 +214,17 @@ class PostgresWriter:
 
     # ---- the commit ----
 
-    async def _make_durable(self, last: Row | None) -> None:
+    async def _make_durable(self, append: str, last: Row | None) -> None:
         before = self._transactions
         self._held = False
         try:
-            done = await self._session.execute("COMMIT")
+            done = await self._session.execute(append)
         except Exception as error:
             if isinstance(error, asyncpg.PostgresError) and not lost(error) and self._usable():
-                await self.rollback()  # the database answered, and the answer is no
-                raise translate(error, about="commit failed, nothing was written") from error
+                # The database answered, and the answer is no. Still inside the transaction it never came to COMMIT.
+                about = "rows" if self._session.is_in_transaction() else "commit failed, nothing was written"
+                await self.rollback()
+                raise translate(error, about=about) from error
             self._drop()
             if await self._landed(last, before, error):
                 return
@@ -288,5 +257,6 @@ class PostgresWriter:
         return bool(stored == last.hash)
 
 
-def _columns(rows: Sequence[Row] | Sequence[Key]) -> Iterable[tuple[Any, ...]]:
-    return zip(*rows, strict=True) if rows else ((), (), (), (), ())
+async def _begun(session: Any, asked: Sequence[Any]) -> Any:
+    await session.execute("BEGIN")
+    return await session.fetchrow(TAKE_LOCK, *asked)

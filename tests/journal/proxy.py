@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
-"""How the message looks on the wire."""
+COMMIT = b"; COMMIT\0"
+"""How the message ends that brings the rows and commits them."""
 
 
 class Proxy:
