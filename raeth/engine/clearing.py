@@ -113,6 +113,7 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
     first_fee = fee_before = taker_fee_cents(taker_num) if taker_num else 0
     rebates = 0
     fills: list[Fill] = []
+    trade_id = state.next_id
     for maker, qty in plan.fills:
         price = maker.price
         assert price is not None
@@ -121,7 +122,6 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
         fee_after = -(-taker_num // FEE_UNIT)
         fee = fee_after - fee_before
         fee_before = fee_after
-        trade_id = new_id(state)
         rebate = _fill_maker(state, market, maker, trade_id, qty, number * rebate_rate, ts)
         rebates += rebate
         fills.append(Fill(trade_id, price, qty, "TAKER", fee, ts))
@@ -145,12 +145,19 @@ def _fill(state: State, market: Market, position: Position, order: Order, plan: 
                 ts,
             )
         )
+        trade_id += 1
+    state.next_id = trade_id
     fee = fee_before - first_fee
     filled = plan.filled
+    before = position.net
     if side == BUY:
-        _trade(market, position, filled, -plan.notional - fee)
+        after = before + filled
+        position.cash_flow -= plan.notional + fee
     else:
-        _trade(market, position, -filled, plan.notional - fee)
+        after = before - filled
+        position.cash_flow += plan.notional - fee
+    position.net = after
+    market.open_interest += (after if after > 0 else 0) - (before if before > 0 else 0)
     order.taker_num = taker_num
     order.filled += filled
     order.remaining = plan.left
@@ -173,22 +180,27 @@ def _fill_maker(state: State, market: Market, maker: Order, trade_id: int, qty: 
     side = maker.side
     price = maker.price
     assert price is not None
-    before = maker.maker_num
-    after = maker.maker_num = before + number
-    rebate = after // REBATE_UNIT - before // REBATE_UNIT
+    earned = maker.maker_num
+    maker.maker_num = earned + number
+    rebate = (earned + number) // REBATE_UNIT - earned // REBATE_UNIT
     notional = price * qty
     position = market.positions[maker.agent]
-    if side == BUY:
-        level = price
-        _trade(market, position, qty, rebate - notional)
-    else:
-        level = PAYOUT - price
-        _trade(market, position, -qty, rebate + notional)
-    position.cost[side] -= qty * level
+    before = position.net
     position.resting[side] -= qty
     if maker.reduce_only:
         position.reducing[side] -= qty
-    market.book.fill(maker, level, qty)
+    if side == BUY:
+        position.cost[BUY] -= notional
+        market.book.fill(maker, price, qty)
+        after = before + qty
+        position.cash_flow += rebate - notional
+    else:
+        position.cost[SELL] -= qty * PAYOUT - notional
+        market.book.fill(maker, PAYOUT - price, qty)
+        after = before - qty
+        position.cash_flow += rebate + notional
+    position.net = after
+    market.open_interest += (after if after > 0 else 0) - (before if before > 0 else 0)
     maker.filled += qty
     maker.notional += notional
     maker.fee_cents -= rebate
@@ -205,17 +217,6 @@ def _fill_maker(state: State, market: Market, maker: Order, trade_id: int, qty: 
             market.reducers -= 1
     position.relock()
     return rebate
-
-
-def _trade(market: Market, position: Position, by: int, flow: int) -> None:
-    """Move one side of a trade into its position: `by` contracts (negative: sold) and `flow` cents, fees included."""
-    before = position.net
-    after = position.net = before + by
-    position.cash_flow += flow
-    if after > 0:
-        market.open_interest += after - before if before > 0 else after
-    elif before > 0:
-        market.open_interest -= before
 
 
 def trim_reducers(state: State, market: Market, position: Position, ts: int, out: Events) -> None:

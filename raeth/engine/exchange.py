@@ -15,7 +15,7 @@ from raeth.engine import events as ev
 from raeth.engine.ids import N_BITS, N_MAX
 from raeth.engine.plan import Plan, after_plan, judge
 from raeth.engine.risk import Decline
-from raeth.engine.state import Agent, Position, State
+from raeth.engine.state import Agent, Key, Position, State
 
 Events = list[ev.Event]
 
@@ -44,38 +44,41 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
     kind = type(command)
     for_agent = _AGENT.get(kind)
     if for_agent is not None:
-        agent = _admit(state, command, for_agent, out)
-        if agent is not None:
+        key = state.keys.get(command.key_id)  # type: ignore[attr-defined]
+        if (
+            key is not None
+            and key.trades
+            and (agent := key.agent).id == command.agent  # type: ignore[attr-defined]
+            and not agent.suspended
+            and not state.frozen
+        ):
             for_agent[0](state, agent, command, ts, out)
+        elif (refused := _refused(state, key, command, for_agent)) is not None:
+            out.append(ev.Refused(refused))
+        else:
+            assert key is not None
+            for_agent[0](state, key.agent, command, ts, out)
     elif kind is not cmd.Tick and kind is not cmd.Resurface:
         _VENUE[kind](state, command, ts, out)
-    assert state.next_id - first_id <= N_MAX, "one command made more entities than an id can name"
+    # Each entity has an event of its own.
+    assert len(out) <= N_MAX or state.next_id - first_id <= N_MAX, "one command made more entities than an id can name"
     return out
 
 
-def _admit(state: State, command: Any, for_agent: _ForAgent, out: Events) -> Agent | None:
-    """The agent behind a command, unless its key was revoked, or itself suspended, or the venue frozen, since it was
+def _refused(state: State, key: Key | None, command: Any, for_agent: _ForAgent) -> str | None:
+    """Why a command may not act, if so: its key was revoked, its agent suspended, or the venue frozen, since it was
     let in."""
-    try:
-        key = state.keys[command.key_id]
-    except KeyError:
-        out.append(ev.Refused("AUTH_REVOKED"))
-        return None
-    agent = key.agent
-    if agent.id != command.agent:
-        out.append(ev.Refused("FORBIDDEN"))
-        return None
-    if key.trades and not agent.suspended and not state.frozen:
-        return agent
+    if key is None:
+        return "AUTH_REVOKED"
+    if key.agent.id != command.agent:
+        return "FORBIDDEN"
     _, only_cancels, when_frozen = for_agent
     if not (key.cancels if only_cancels else key.trades):
-        out.append(ev.Refused("SCOPE_REQUIRED"))
-    elif agent.suspended and not only_cancels:
-        out.append(ev.Refused("AGENT_SUSPENDED"))
-    elif state.frozen and not when_frozen and not _pulls(command):
-        out.append(ev.Refused("EXCHANGE_FROZEN"))
-    else:
-        return agent
+        return "SCOPE_REQUIRED"
+    if key.agent.suspended and not only_cancels:
+        return "AGENT_SUSPENDED"
+    if state.frozen and not when_frozen and not _pulls(command):
+        return "EXCHANGE_FROZEN"
     return None
 
 

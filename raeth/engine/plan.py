@@ -7,6 +7,7 @@ disagree. Planning changes nothing. `judge` is the whole path of an order from t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,7 +22,7 @@ from raeth.engine.types import (
     CANCEL_BOTH,
     CANCEL_MAKER,
     FOK,
-    IOC,
+    GTC,
     MARKET,
     PAYOUT,
     PENDING,
@@ -31,8 +32,12 @@ from raeth.engine.types import (
     SELL,
     Order,
     Settings,
+    plainly_written,
 )
 from raeth.engine.types import OPEN as MARKET_IS_OPEN
+
+RESTING: Final = (GTC, POST_ONLY)
+"""What of such orders does not trade at once goes into the book."""
 
 
 class Overlay:
@@ -105,6 +110,7 @@ class Overlay:
                 excess -= by
 
 
+@plainly_written
 class Plan(msgspec.Struct, gc=False):
     """The outcome of a walk: `left` was not filled, and `rests` of that goes into the book (all of it or nothing).
 
@@ -201,7 +207,7 @@ def walk(
     # Levels of the sell side are what NO costs; the taker pays the complement.
     filled = wanted - left
     notional = PAYOUT * filled - worth if other == SELL else worth
-    rests = left if not stopped and spec.tif != IOC and spec.tif != FOK else 0
+    rests = left if not stopped and spec.tif in RESTING else 0
     return Plan(left, rests, 0, filled, notional, weight, stopped, fills, own)
 
 
@@ -279,26 +285,31 @@ def judge(
     Declines are tried in the contract's order; every order comes by here, so who knows the repair is only called when
     there is something to decline.
     """
-    side, qty, price = spec.side, spec.qty, spec.price
+    side = spec.side
+    qty = spec.qty
+    price = spec.price
     rules = market.settings
     best = market.book.best
-    net, resting = position.net, position.resting[side]
+    touch = best[1 - side]
+    net = position.net
+    resting = position.resting[side]
     if replacing is not None or overlay is not None:
         net, resting = _as_left(market, position, side, replacing, overlay)
     limit = limit_level(market, spec) if price is None else price if side == BUY else PAYOUT - price
 
     # The risk chain.
-    off_grid = price is not None and (price < PRICE_MIN or price > PRICE_MAX)
-    if qty >= 1 and not off_grid:
+    formed = False
+    if qty >= 1 and (price is None or PRICE_MIN <= price <= PRICE_MAX):
+        formed = True
         # Between two touches the mark is never below the own side's (of an empty side: -1), so within the distance from
         # there no price is too far.
-        if not spec.confirm_fat_finger and (
+        if (
             limit > best[side] + rules.fat_finger_distance
-            or best[1 - side] < 0
+            or touch < 0
             or price is None
             or qty > rules.max_order_qty
             or qty * price > rules.max_order_notional_cents
-        ):
+        ) and not spec.confirm_fat_finger:
             decline = risk.fat_finger(market, spec)
             if decline is not None:
                 return decline, None
@@ -316,7 +327,7 @@ def judge(
     # The market and the order's own form.
     if market.status != MARKET_IS_OPEN or market.halted:
         return _not_trading(market, ts), None
-    if qty < 1 or off_grid or not spec.leverage_ok or not spec.margin_mode_ok:
+    if not formed or not spec.leverage_ok or not spec.margin_mode_ok:
         return _malformed(rules, spec), None
     if spec.timestamp_ms is not None or spec.expires_at is not None:
         decline = _late(spec, ts)
@@ -329,14 +340,17 @@ def judge(
 
     # The book.
     tif = spec.tif
-    touch = best[1 - side]
+    only_rests = replacing is None
     if limit + touch < PAYOUT:
-        plan = Plan(qty, qty if tif != IOC and tif != FOK else 0)
+        rests = qty if tif in RESTING else 0
+        plan = Plan(qty, rests)
     elif tif == POST_ONLY:
         return _would_cross(spec, touch), None
     else:
         plan = walk(market, position.agent.account.id, spec, limit, overlay)
-    if not plan.rests and plan.left and (tif == FOK or price is None):
+        rests = plan.rests
+        only_rests = False
+    if not rests and plan.left and (tif == FOK or price is None):
         decline = _unfilled(spec, plan)
         if decline is not None:
             return decline, None
@@ -344,20 +358,21 @@ def judge(
         return None, plan
 
     # Collateral, and the cap on open orders.
-    if plan.fills or plan.own or replacing is not None:
-        lock = after_plan(market, position, spec, plan, replacing)[3]
-    else:
-        # What rests makes one outcome worse, by its level a contract, and leaves the other as it is.
-        lock = position.cost[side] + plan.rests * limit - position.cash_flow
+    locked = position.lock
+    if only_rests:
+        # This makes one outcome worse, by its level a contract, and leaves the other as it is.
+        lock = position.cost[side] + rests * limit - position.cash_flow
         if side == SELL:
             lock -= PAYOUT * net
-        if lock < position.lock:
-            lock = position.lock
+        if lock < locked:
+            lock = locked
+    else:
+        lock = after_plan(market, position, spec, plan, replacing)[3]
     agent = position.agent
-    if agent.cash - agent.locked + position.lock < lock:
+    if agent.cash - agent.locked + locked < lock:
         return _too_dear(market, position, spec, replacing, lock), None
     plan.lock = lock
-    if plan.rests and replacing is None and len(position.orders) >= rules.open_orders_per_market:
+    if rests and replacing is None and len(position.orders) >= rules.open_orders_per_market:
         decline = _too_many(market, position, spec, plan)
         if decline is not None:
             return decline, None
