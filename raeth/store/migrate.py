@@ -30,7 +30,7 @@ from raeth.store.tables import Big
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest version. A constant, so that an up-to-date database is recognised by one read."""
 
 STANDINGS_SINCE: Final = "0002"

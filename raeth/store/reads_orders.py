@@ -1,4 +1,7 @@
-"""Reads of orders, fills and the ledger. Must not know what is live: the caller asks the engine for that first."""
+"""Reads of orders, fills and the ledger. Must not know what is live: the caller asks the engine for that first.
+
+An order is found by its client's key where the journal looks it up, too: see the decision record on idempotency.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, column, select, table, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from raeth.engine.ids import N_BITS, seq_of
+from raeth.engine.ids import N_BITS, make_id, seq_of
 from raeth.engine.types import RESOLVED, VOID, Details, Fill, Order
 from raeth.store.cursors import Keyset
 from raeth.store.reader import LIMIT_MAX, SCAN_ROWS, Reader, Row
 from raeth.store.rows import FillRow, LedgerRow, Page, TransferRow
-from raeth.store.tables import Base
+from raeth.store.tables import Base, Big, Words
 
 ORDERS: Final = Base.metadata.tables["orders"]
 FILLS: Final = Base.metadata.tables["fills"]
@@ -22,9 +25,10 @@ LEDGER: Final = Base.metadata.tables["ledger"]
 TRANSFERS: Final = Base.metadata.tables["transfers"]
 MARKETS: Final = Base.metadata.tables["markets"]
 
-# The few orders of one name are found by it and then sorted. PostgreSQL, while it knows little of the table, would
-# rather walk through all orders of the agent, because those are sorted already.
-_UNINDEXED: Final[ColumnElement[int]] = literal_column("orders.id + 0")
+# The journal's: it has a key for every order with a `client_order_id`, and a key stands for one order only.
+KEYS: Final = table(
+    "journal_keys", column("owner", Big), column("key", Words), column("seq", Big), column("place", Big)
+)
 
 _FILL_COLUMNS: Final = tuple(FILLS.c[name] for name in FillRow._fields)
 _details = msgspec.json.Decoder(Details).decode
@@ -40,7 +44,7 @@ class OrderReads(Reader):
         return found[0] if found else None
 
     async def order_by_client_id(self, agent: int, client_order_id: str) -> Order | None:
-        """The newest order of `agent` under that key."""
+        """The order of `agent` under that key."""
         page = await self.list_orders(agent, client_order_id=client_order_id, limit=1)
         return page.items[0] if page.items else None
 
@@ -69,14 +73,15 @@ class OrderReads(Reader):
             filters.append(ORDERS.c.status.in_(statuses))
         async with self._connection() as connection:
             floor = None
-            newest_first = key.desc()
             if client_order_id is not None:
-                filters.append(ORDERS.c.client_order_id == client_order_id)
-                newest_first = _UNINDEXED.desc()
+                order_id = await _named(connection, agent, client_order_id)
+                if order_id is None:
+                    return Page([], None)
+                filters += [key == order_id, ORDERS.c.client_order_id == client_order_id]
             elif filters:
                 floor = await _floor(connection, key, span)
             statement = select(ORDERS).where(*_above(key, floor), *span, *filters)
-            found = await _orders(connection, statement.order_by(newest_first).limit(limit + 1))
+            found = await _orders(connection, statement.order_by(key.desc()).limit(limit + 1))
         return _page(found, limit, [order.id for order in found], floor)
 
     async def fills_of_orders(self, order_ids: Collection[int]) -> dict[int, tuple[Fill, ...]]:
@@ -125,6 +130,13 @@ class OrderReads(Reader):
             statement = statement.where(key < before[0])
         found = [TransferRow(*row) for row in await self._all(statement.order_by(key.desc()).limit(limit + 1))]
         return _page(found, limit, [transfer.id for transfer in found], None)
+
+
+async def _named(connection: AsyncConnection, agent: int, client_order_id: str) -> int | None:
+    """The order that an agent's key stands for. A key may also stand for something else: look at what is there."""
+    statement = select(KEYS.c.seq, KEYS.c.place).where(KEYS.c.owner == agent, KEYS.c.key == client_order_id)
+    row = (await connection.execute(statement)).first()
+    return None if row is None else make_id(row.seq, row.place)
 
 
 def _page(found: Sequence[Any], limit: int, keys: Sequence[int], floor: int | None) -> Page[Any]:

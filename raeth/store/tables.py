@@ -109,10 +109,7 @@ class Order(Base, table=True):
     """Every order, as it stands now. `seq` and `updated_ts` are those of its last change."""
 
     __tablename__ = "orders"
-    __table_args__ = (
-        Index("ix_orders_agent", "agent", "id"),
-        Index("ix_orders_client_id", "agent", "client_order_id", **when("client_order_id IS NOT NULL")),
-    )
+    __table_args__ = (Index("ix_orders_agent", "agent", "id"),)
     id: int = big(primary_key=True)
     agent: int = big()
     account: int = big()

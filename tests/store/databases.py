@@ -34,9 +34,19 @@ class Database(Protocol):
         """Each batch in a transaction of its own, with the statements of the journal that is kept here."""
         ...
 
+    def make_keys(self) -> None:
+        """The journal's table of keys, for which there is no journal here. Nothing if it is there."""
+        ...
+
     def query(self, sql: str, *values: object) -> Rows: ...
 
     def close(self) -> None: ...
+
+
+MAKE_KEYS = (
+    "CREATE TABLE IF NOT EXISTS journal_keys (owner bigint NOT NULL, key text NOT NULL, seq bigint NOT NULL, "
+    "place bigint NOT NULL, PRIMARY KEY (owner, key))"
+)
 
 
 class SqliteDatabase:
@@ -56,6 +66,9 @@ class SqliteDatabase:
                 for sql, rows in batch:
                     connection.executemany(sql, rows)
                 connection.execute("COMMIT")
+
+    def make_keys(self) -> None:
+        self.query(MAKE_KEYS)
 
     def query(self, sql: str, *values: object) -> Rows:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
@@ -98,6 +111,9 @@ class PostgresDatabase:
         for batch in batches:
             self._run(lambda batch=batch: write(batch))  # type: ignore[misc]
 
+    def make_keys(self) -> None:
+        self._run(lambda: self._session.execute(MAKE_KEYS))
+
     def query(self, sql: str, *values: object) -> Rows:
         return [tuple(row) for row in self._run(lambda: self._session.fetch(numbered(sql), *values))]
 
@@ -105,6 +121,7 @@ class PostgresDatabase:
         """Itself, with nothing in its tables: sooner had than a new one."""
         tables = (*DERIVED, *PRIVATE)
         self._run(lambda: self._session.execute("; ".join(f"DELETE FROM {table.name}" for table in tables)))
+        self._run(lambda: self._session.execute("DROP TABLE IF EXISTS journal_keys"))
         return self
 
     def close(self) -> None:

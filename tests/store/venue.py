@@ -12,6 +12,7 @@ from typing import Any
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
 from raeth.engine.exchange import apply, new_state
+from raeth.engine.ids import N_MAX, seq_of
 from raeth.engine.state import State
 from raeth.journal.base import Write
 from raeth.store.projector import Projector
@@ -57,8 +58,22 @@ def batches(journal: Sequence[Journaled], cuts: Iterable[int]) -> Iterator[list[
 
 
 def project(database: Database, journal: Sequence[Journaled], cuts: Iterable[int]) -> None:
-    """Write the journal's tables in batches that end at each of `cuts`, and at its end."""
+    """Write the journal's tables in batches that end at each of `cuts`, and at its end; before them its keys."""
+    database.make_keys()
+    database.write_all([[Write(ADD_KEY, keys)] for keys in [list(keys_of(journal))] if keys])
     database.write_all(batches(journal, cuts))
+
+
+ADD_KEY = "INSERT INTO journal_keys (owner, key, seq, place) VALUES (?, ?, ?, ?)"
+
+
+def keys_of(journal: Iterable[Journaled]) -> Iterator[tuple[int, str, int, int]]:
+    """The key of every order that came with one."""
+    for _seq, _ts, _command, events in journal:
+        for event in events:
+            if isinstance(event, ev.OrderPlaced) and event.order.client_order_id is not None:
+                order = event.order
+                yield order.agent, order.client_order_id, seq_of(order.id), order.id & N_MAX
 
 
 def tables(database: Database) -> Tables:
