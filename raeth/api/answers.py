@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 from bisect import bisect_left
-from collections.abc import Awaitable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -67,8 +67,9 @@ def page(html: str) -> Answer:
     return Answer(html.encode(), headers=PAGE_POLICY, media_type="text/html; charset=utf-8")
 
 
-def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Awaitable[None]:
-    """Send what an endpoint returned: JSON content, an `Answer`, or a Starlette `Response`."""
+def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Coroutine[Any, Any, None] | None:
+    """Send what an endpoint returned: JSON content, an `Answer`, or a Starlette `Response`. What has to be awaited of
+    it is returned."""
     headers: Mapping[str, str] | None = None
     media_type = b"application/json"
     if isinstance(answer, Answer):
@@ -77,7 +78,7 @@ def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Awaitable
     elif isinstance(answer, Response):
         answer.raw_headers.extend(_pairs(_common(call)))
         tally.note(answer.status_code, time.perf_counter() - call.started)
-        return answer(call.scope, call.receive, call.raw_send)
+        return _respond(call, answer)
     else:
         body = answer if isinstance(answer, bytes) else encode(answer)
     return _send(call, status, body, media_type, headers, tally)
@@ -98,8 +99,11 @@ async def send_error(call: Call, error: Exception, tally: Tally) -> None:
     if call.meter is None and call.is_api:
         call.meter = call.venue.budgets.of_address(call)
     if call.meter is not None and call.meter.shared:
+        await call.as_task()
         await call.meter.known()
-    await _send(call, refusal.http, encode(refusal.body(call.request_id)), b"application/json", headers, tally)
+    rest = _send(call, refusal.http, encode(refusal.body(call.request_id)), b"application/json", headers, tally)
+    if rest is not None:
+        await rest
 
 
 DATABASE_AWAY: Final = (OperationalError, PoolTimeout, JournalUnavailable)
@@ -138,22 +142,14 @@ def _pairs(lines: bytes) -> list[Header]:
     return [(name, value) for name, _, value in found]
 
 
-async def _send(
+def _send(
     call: Call, status: int, body: bytes, media_type: bytes, extra: Mapping[str, str] | None, tally: Tally
-) -> None:
+) -> Coroutine[Any, Any, None] | None:
     lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (media_type, len(body), _common(call))
     if extra:
         lines += _lines_of(extra)
     seconds = time.perf_counter() - call.started
     tally.note(status, seconds)
-    exchange = call.exchange
-    if exchange is not None:
-        if exchange.flow.write_paused:
-            await exchange.flow.drain()
-        exchange.answer(status, lines, body)
-    else:  # another server than ours
-        await call.raw_send({"type": "http.response.start", "status": status, "headers": _pairs(lines)})
-        await call.raw_send({"type": "http.response.body", "body": body})
     if call.venue.logs_access:
         log.debug(
             "request",
@@ -164,6 +160,26 @@ async def _send(
             ms=round(seconds * 1000, 3),
             actor=call.actor,
         )
+    exchange = call.exchange
+    if exchange is None or exchange.flow.write_paused:
+        return _send_slowly(call, status, lines, body)
+    exchange.answer(status, lines, body)
+    return None
+
+
+async def _send_slowly(call: Call, status: int, lines: bytes, body: bytes) -> None:
+    exchange = call.exchange
+    if exchange is not None:
+        await exchange.as_task()
+        await exchange.flow.drain()
+        exchange.answer(status, lines, body)
+    else:  # another server than ours
+        await call.raw_send({"type": "http.response.start", "status": status, "headers": _pairs(lines)})
+        await call.raw_send({"type": "http.response.body", "body": body})
+
+
+async def _respond(call: Call, response: Response) -> None:
+    await response(call.scope, call.receive, call.raw_send)
 
 
 def _lines_of(extra: Mapping[str, str]) -> bytes:

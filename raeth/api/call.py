@@ -7,7 +7,7 @@ functions that it can document. This module must not know how credentials are ch
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -121,9 +121,17 @@ class Call(Request):
         await self.venue.sequencer.catch_up()
         return await self.settled()
 
+    async def as_task(self) -> None:
+        """Before a call that is `at_once` waits for anything: from here on it runs in a task of its own."""
+        if self.exchange is not None:
+            await self.exchange.as_task()
+
     async def submit(self, command: Command, keys: Sequence[IdemKey] = (), writes: Writes = ()) -> Outcome:
         """Do it; durable on return. Raises what the engine refused, IDEMPOTENCY_CONFLICT or SERVICE_DEGRADED."""
-        outcome = await self.venue.sequencer.enqueue(command, keys, writes)
+        return self.done(await self.venue.sequencer.enqueue(command, keys, writes))
+
+    def done(self, outcome: Outcome) -> Outcome:
+        """What came of a command. Raises what the engine refused."""
         refused = outcome.refused()
         if refused is not None:
             raise self.refusal(refused)
@@ -142,6 +150,19 @@ class Call(Request):
         wait_ms = details.get("retry_after_ms")
         retry_after_ms = None if wait_ms is None else int(wait_ms / self.venue.clock.speed)
         return RaethError(Code(refused.code), details=details or None, retry_after_ms=retry_after_ms)
+
+
+class Ordered:
+    """What an endpoint returns that has nothing left to do but to show what comes of a command.
+
+    `show` makes the answer's content of the outcome, once it is durable; it cannot wait, and nobody waits for it."""
+
+    __slots__ = ("command", "keys", "show")
+
+    def __init__(self, command: Command, keys: Sequence[IdemKey], show: Callable[[Outcome], Any]) -> None:
+        self.command = command
+        self.keys = keys
+        self.show = show
 
 
 class Answer:

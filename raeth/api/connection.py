@@ -21,9 +21,6 @@ from raeth.api.exchange import EXCHANGE, Exchange
 from raeth.errors import Code, RaethError
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
-    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
     from raeth.engine.state import Key
 
 HEAD_BYTES_MAX: Final = 32_768
@@ -54,10 +51,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.app = getattr(self.app, "work", self.app)  # an application that tells before it begins what it needs
         self._head_is_open = False
         self._head_began = False
         self._head_bytes = 0
         self._upgrades = False
+        self._beginning: Exchange | None = None
+        """The request whose head was read, until all of the piece has been, or all of the request."""
         self.proven: tuple[bytes, Key] | None = None
         """The credential that was shown last and found right, and the key it proved. For the door, which judges it."""
         self._patience = Patience(self.loop, self._is_late)
@@ -79,8 +79,11 @@ class BoundedHttp(HttpToolsProtocol):
                 self.handle_websocket_upgrade()
             # Any other protocol is declined by going on with this one, as it may be.
         except httptools.HttpParserError:
+            self._beginning = None
             self.send_400_response("")
             return
+        if self._beginning is not None:
+            self._begin()
         if self._head_is_open and not self._head_began:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
@@ -123,7 +126,6 @@ class BoundedHttp(HttpToolsProtocol):
             "headers": self.headers,
             "client": self.client,
             "server": self.server,
-            "state": self.app_state.copy(),
         }
         self._upgrades = parser.should_upgrade() and self._should_upgrade()
         if self._upgrades:
@@ -133,16 +135,10 @@ class BoundedHttp(HttpToolsProtocol):
         keeps = version != "1.0" and parser.should_keep_alive()
         exchange = scope[EXCHANGE] = self.cycle = Exchange(self, scope, keeps, self.expect_100_continue)
         if before is None or before.response_complete:
-            self._start_asgi_task(exchange, self.app)
+            self._beginning = exchange
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """One task a request; it takes itself off the server's list, which waits for those that are on it."""
-        assert isinstance(cycle, Exchange)
-        task = cycle.task = self.loop.create_task(cycle.run_asgi(app))
-        self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
         cycle = self.cycle
@@ -159,6 +155,14 @@ class BoundedHttp(HttpToolsProtocol):
             return
         cycle.more_body = False
         cycle.message_event.set()
+        if self._beginning is not None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """The request is here, or as much of it as came in one piece."""
+        exchange, self._beginning = self._beginning, None
+        assert exchange is not None
+        exchange.begin(self.app)
 
     def on_response_complete(self) -> None:
         """Go on with the request that waits behind, or wait for the next."""
@@ -167,7 +171,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            exchange, app = self.pipeline.pop()
+            # Not here: one that is answered at once would begin the next one, and that one the next.
+            self.loop.call_soon(cast(Exchange, exchange).begin, app)
         else:
             self._patience.expect(self.timeout_keep_alive, idle=True)
 

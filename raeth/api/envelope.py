@@ -8,9 +8,9 @@ goes on to the framework, which holds the same routes. Must not know credentials
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from random import getrandbits
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,14 +54,17 @@ class Envelope:
                 self._patterns.setdefault((method, route.path.count("/")), []).append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        await self.work(scope, receive, send)
+
+    def work(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """What a call does, not begun. What can be done at once says so to the exchange, if the connection is ours."""
+        kind = scope["type"]
+        if kind != "http":
+            if kind != "websocket":
+                return _run(self._app, scope, receive, send)
             headers = scope["raeth.headers"] = dict(scope["headers"])
             scope["raeth.request_id"] = request_id(headers)
-            await socket.serve(self._venue, scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return socket.serve(self._venue, scope, receive, send)
         path: str = scope["path"]
         if path.startswith("/api/") and not path.startswith("/api/v1/"):
             path = scope["path"] = "/api/v1" + path[4:]
@@ -73,13 +76,11 @@ class Envelope:
             method = "GET"  # the server leaves the body out
         route = self._static.get((method, path)) or self._match(scope, method, path)
         if route is not None:
-            await route.run(scope, receive, send)
-            return
+            return route.run(scope, receive, send)
         for at, below, mounted in self._mounts:
             if path == at or path.startswith(below):
-                await self._guarded(mounted, *self._named(scope, receive, send))
-                return
-        await self._guarded(self._app, scope, receive, send)
+                return self._guarded(mounted, *self._named(scope, receive, send))
+        return self._guarded(self._app, scope, receive, send)
 
     def _match(self, scope: Scope, method: str, path: str) -> VenueRoute | None:
         """The call whose pattern fits, its variables put into the scope. They are plain text without a slash."""
@@ -119,6 +120,10 @@ class Envelope:
             if started:
                 raise
             await answers.send_error(Call(scope, receive, send, self._venue), error, self._tally)
+
+
+async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
 
 
 class Nowhere:

@@ -2,14 +2,18 @@
 
 An answer that is ready as a whole leaves in one write, from prepared bytes; a body that came in with its head is taken
 without waiting. What streams, and what is not ours, goes through the server's ASGI messages, which check every header.
-Must not know calls, credentials or the venue.
+
+A request is run in a task of its own, unless the application says that it need not be: then it is run at once, where
+its last byte was read, and may end with a promise, which whoever keeps it calls back for. No task, no future and no
+turn of the event loop lie between. Must not know calls, credentials or the venue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -22,6 +26,11 @@ EXCHANGE: Final = "raeth.exchange"
 
 _ASIDE: Final = logging.getLogger("uvicorn.access")
 """Access is logged by the API, which knows who asked; the server's own log stays off."""
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    yield
 
 
 class Bell:
@@ -82,6 +91,9 @@ class Exchange(RequestResponseCycle):
     response_complete = False
     chunked_encoding = None
     expected_content_length = 0
+    at_once = False
+    promised = False
+    task: asyncio.Task[None] | None = None
 
     def __init__(self, connection: BoundedHttp, scope: dict[str, Any], keep_alive: bool, expects: bool) -> None:
         # The server's own constructor is not called: these are the fields that it sets.
@@ -95,19 +107,77 @@ class Exchange(RequestResponseCycle):
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expects
         self.body = bytearray()
-        self.task: asyncio.Task[None] | None = None
 
-    async def run_asgi(self, app: Any) -> None:
-        """The whole life of the request. Whatever the application leaves unsaid is said here."""
+    def begin(self, app: Any) -> None:
+        """Run the application: in a task, or at once if it sets `at_once` when it is called, before it begins."""
         try:
-            await app(self.scope, self.receive, self.send)
-            if not (self.response_complete or self.disconnected):
+            work = self._whole(app(self.scope, self.receive, self.send))
+        except Exception as error:
+            work = self._whole(self._break_off("exception in the application", error))
+        if self.at_once:
+            self._run(work)
+        else:
+            self._start(work)
+
+    async def as_task(self) -> None:
+        """Go on in a task. Whoever runs at once comes here first before it waits for anything, and before it uses what
+        has to know its task, as timeouts do."""
+        if self.task is None:
+            await _pause()
+
+    def promise(self) -> None:
+        """The answer will come later, from nobody's task: until `keep` the request is under way."""
+        self.promised = True
+        self.connection.tasks.add(cast(Any, self))
+
+    def keep(self, rest: Coroutine[Any, Any, None] | None = None) -> None:
+        """The answer has been sent, or `rest` sends it."""
+        self.promised = False
+        self.connection.tasks.discard(cast(Any, self))
+        if rest is None:
+            self.scope.pop(EXCHANGE)  # type: ignore[typeddict-item]
+        else:
+            self.task = None
+            self._run(self._whole(rest))
+
+    def cancel(self, msg: str | None = None) -> None:
+        """For the server, which has waited long enough for the promise: it holds tasks and these in one set."""
+        self.connection.loop.call_soon(self._give_up)
+
+    def _give_up(self) -> None:
+        if self.promised:
+            self.keep(self._break_off("not answered in time", None))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Up to its end, or to where it asks for a task."""
+        try:
+            if work.send(None) is not None:
+                work.throw(RuntimeError("who waits needs a task"))
+        except StopIteration:
+            return
+        except Exception:
+            self.logger.exception("an answer could not be broken off")
+            self.transport.abort()
+            return
+        self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.task = self.connection.loop.create_task(work)
+        self.connection.tasks.add(task)
+
+    async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever is left unsaid is said here."""
+        try:
+            await work
+            if not (self.response_complete or self.disconnected or self.promised):
                 await self._break_off("answer missing or not complete", None)
         except BaseException as error:
             await self._break_off("exception in the application", error)
         finally:
-            self.scope.pop(EXCHANGE)  # type: ignore[typeddict-item]  # the hot path makes no cycles
-            self.connection.tasks.discard(cast(Any, self.task))
+            if not self.promised:
+                self.scope.pop(EXCHANGE)  # type: ignore[typeddict-item]  # the hot path makes no cycles
+            if self.task is not None:
+                self.connection.tasks.discard(self.task)
 
     async def _break_off(self, why: str, error: BaseException | None) -> None:
         """Our bug, or an order to stop that came too late for an answer."""
@@ -115,6 +185,8 @@ class Exchange(RequestResponseCycle):
         if self.response_started:
             self.transport.close()
         else:
+            if self.flow.write_paused:
+                await self.as_task()
             await self.send_500_response()
 
     def whole_body(self) -> bytes | None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,12 +33,14 @@ from starlette.types import Receive, Scope, Send
 from raeth.api import answers, openapi
 from raeth.api.access import Access, Budget
 from raeth.api.budgets import GATED
-from raeth.api.call import Call
+from raeth.api.call import Call, Ordered
 from raeth.api.parsing import BodyReader, QueryReader, reject_query
 from raeth.errors import Code
 
 if TYPE_CHECKING:
+    from raeth.api.exchange import Exchange
     from raeth.api.venue import Venue
+    from raeth.idempotency import Outcome
 
 API: Final = "/api/v1"
 
@@ -74,6 +76,8 @@ class Declared:
     """Name → answer."""
     media_type: str = "application/json"
     in_schema: bool = True
+    at_once: bool = False
+    """The endpoint needs no task: it waits for nothing, or awaits `call.as_task` before it does."""
 
 
 class VenueRouter:
@@ -168,6 +172,35 @@ def plan_of(declared: Declared) -> Plan:
     return plan
 
 
+class Promise:
+    """A call whose command has been put in order: it is answered where the batch ends."""
+
+    __slots__ = ("_call", "_exchange", "_route", "_show")
+
+    def __init__(self, route: VenueRoute, call: Call, exchange: Exchange, show: Callable[[Outcome], Any]) -> None:
+        self._route = route
+        self._call = call
+        self._exchange = exchange
+        self._show = show
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        return not self._exchange.promised
+
+    def set_result(self, outcome: Outcome, /) -> None:
+        call, route = self._call, self._route
+        try:
+            answer = self._show(call.done(outcome))
+            rest = answers.send_answer(call, answer, route.declared.status_code, route.tally)
+        except Exception as error:
+            self.set_exception(error)
+        else:
+            self._exchange.keep(rest)
+
+    def set_exception(self, error: Exception, /) -> None:
+        self._exchange.keep(answers.send_error(self._call, error, self._route.tally))
+
+
 class VenueRoute(APIRoute):
     """One call, documented by FastAPI and run by us."""
 
@@ -210,26 +243,42 @@ class VenueRoute(APIRoute):
         match, child = super().matches(scope)
         return (Match.NONE, {}) if match is Match.PARTIAL else (match, child)
 
-    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def run(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Judge a request and answer it, whatever happens. The envelope has prepared the scope."""
         call = Call(scope, receive, send, self.venue)
+        if call.exchange is not None:
+            call.exchange.at_once = self.declared.at_once
+        return self._run(call)
+
+    async def _run(self, call: Call) -> None:
         try:
             answer = await self._judge(call)
+            if type(answer) is Ordered:
+                sequencer = self.venue.sequencer
+                if call.exchange is not None:
+                    sequencer.enqueue_for(Promise(self, call, call.exchange, answer.show), answer.command, answer.keys)
+                    call.exchange.promise()
+                    return
+                answer = answer.show(call.done(await sequencer.enqueue(answer.command, answer.keys)))
         except Exception as error:
             await answers.send_error(call, error, self.tally)
         else:
-            await answers.send_answer(call, answer, self.declared.status_code, self.tally)
+            rest = answers.send_answer(call, answer, self.declared.status_code, self.tally)
+            if rest is not None:
+                await rest
 
     async def _judge(self, call: Call) -> Any:
         """Credential, budget, schema, endpoint: the order of contract section 3."""
         venue, plan = self.venue, self._plan
         if not venue.door.admit_now(call, self.access):
+            await call.as_task()
             await venue.door.admit(call, self.access)
         if self._gated:
             await venue.budgets.enter(call, self.budget)
         elif self.budget is not Budget.NONE:
             meter = venue.budgets.spend(call, self.budget)
             if meter.shared:
+                await call.as_task()
                 await meter.agreed()
         query: bytes = call.scope["query_string"]
         if self.access is Access.AGENT_OR_OWNER:
@@ -241,7 +290,10 @@ class VenueRoute(APIRoute):
             reject_query(query)
         if plan.body is not None and self._read_body is not None:
             raw = self._read_body.whole(call)
-            arguments[plan.body] = self._read_body.validated(await self._read_body.read(call) if raw is None else raw)
+            if raw is None:
+                await call.as_task()
+                raw = await self._read_body.read(call)
+            arguments[plan.body] = self._read_body.validated(raw)
         if plan.call is not None:
             arguments[plan.call] = call
         return await self.declared.endpoint(**arguments)

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final
 from fastapi import Query
 
 from raeth.api.access import Access, Budget
-from raeth.api.call import Call
-from raeth.api.intake import key_of, resolve, spec_of
+from raeth.api.call import Call, Ordered
+from raeth.api.intake import Placed, key_of, resolve, spec_of
 from raeth.api.lookup import (
     caught_up,
     find_market,
@@ -47,6 +47,7 @@ from raeth.engine.exchange import Preview, preview
 from raeth.engine.state import Agent
 from raeth.engine.types import BUY, OPEN, PENDING, SELL, SIDES, Order
 from raeth.errors import DECLINE_CODES, DECLINE_MESSAGES, Code, RaethError
+from raeth.idempotency import Outcome
 from raeth.store.rows import FillRow
 
 router = VenueRouter("orders")
@@ -67,19 +68,27 @@ NOT_OPEN: Final = (Code.ORDER_NOT_FOUND, Code.FORBIDDEN, Code.ORDER_ALREADY_FILL
     response_model=OrderView,
     errors=(Code.IDEMPOTENCY_CONFLICT, *WRITE_ERRORS),
     declines=PLACE_DECLINES,
+    at_once=True,
 )
-async def place_order(call: Call, body: OrderRequest) -> bytes:
+async def place_order(call: Call, body: OrderRequest) -> Ordered:
     """Always 200 once the order was judged: a declined one has `status: "REJECTED"` and the repair as numbers.
 
     The answer is sent when the order is durable. With a `client_order_id` the call can be repeated safely.
     """
     agent, key_id, names = call.the_agent.id, call.key_id, call.names
-    market, name = market_now(call, names, body.market_id) or await resolve(call, names, body.market_id)
+    found: Placed | None = market_now(call, names, body.market_id)
+    if found is None:
+        await call.as_task()
+        found = await resolve(call, names, body.market_id)
+    market, name = found
     spec = spec_of(body, market)
     key = key_of(agent, body, spec, name)
-    outcome = await call.submit(cmd.PlaceOrder(agent, key_id, spec), (key,) if key is not None else ())
-    placed = outcome.orders[0]
-    return encode(order_body(names, name, placed.order, placed.replayed))
+
+    def show(outcome: Outcome) -> bytes:
+        placed = outcome.orders[0]
+        return encode(order_body(names, name, placed.order, placed.replayed))
+
+    return Ordered(cmd.PlaceOrder(agent, key_id, spec), (key,) if key is not None else (), show)
 
 
 @router.post(
