@@ -72,7 +72,9 @@ def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Coroutine
     it is returned."""
     headers: Mapping[str, str] | None = None
     media_type = b"application/json"
-    if isinstance(answer, Answer):
+    if type(answer) is bytes:
+        body = answer
+    elif isinstance(answer, Answer):
         status, headers, media_type = answer.status, answer.headers, answer.media_type.encode("latin-1")
         body = answer.content if isinstance(answer.content, bytes) else encode(answer.content)
     elif isinstance(answer, Response):
@@ -80,7 +82,7 @@ def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Coroutine
         tally.note(answer.status_code, time.perf_counter() - call.started)
         return _respond(call, answer)
     else:
-        body = answer if isinstance(answer, bytes) else encode(answer)
+        body = encode(answer)
     return _send(call, status, body, media_type, headers, tally)
 
 

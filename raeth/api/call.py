@@ -53,9 +53,15 @@ class Call(Request):
     allowed_methods: tuple[str, ...] = ()
     """For a 404: what the path would answer to."""
 
+    _stream_consumed = False
+    _is_disconnected = False
+    _form = None
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, venue: Venue) -> None:
-        super().__init__(scope, receive, send)
-        self.raw_send = send
+        # The framework's own constructors are not called: these, and the three above, are the fields that they set.
+        self.scope = scope
+        self._receive = receive
+        self._send = self.raw_send = send
         self.exchange: Exchange | None = scope.get(EXCHANGE)
         """The request on its connection, if it came through our own server."""
         self.started = time.perf_counter()

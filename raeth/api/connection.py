@@ -44,6 +44,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     head_deadline_s: ClassVar[float] = 10.0
 
+    cycle: Exchange
+
     @classmethod
     def within(cls, head_deadline_s: float) -> type[Self]:
         """The same with another deadline; the server makes its connections from a class."""
@@ -147,14 +149,14 @@ class BoundedHttp(HttpToolsProtocol):
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
+        cycle.set()
 
     def on_message_complete(self) -> None:
         cycle = self.cycle
         if self._upgrades or cycle.response_complete:
             return
         cycle.more_body = False
-        cycle.message_event.set()
+        cycle.set()
         if self._beginning is not None:
             self._begin()
 

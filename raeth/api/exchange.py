@@ -33,33 +33,6 @@ def _pause() -> Generator[None, None, None]:
     yield
 
 
-class Bell:
-    """Wakes the one who waits for the request to go on: `asyncio.Event` for one waiter, without a queue."""
-
-    __slots__ = ("_rung", "_waiter")
-
-    def __init__(self) -> None:
-        self._rung = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        self._rung = True
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def clear(self) -> None:
-        self._rung = False
-
-    async def wait(self) -> None:
-        while not self._rung:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-
-
 class Dates:
     """The server's default headers as bytes: it makes a new list of them every second."""
 
@@ -94,6 +67,8 @@ class Exchange(RequestResponseCycle):
     at_once = False
     promised = False
     task: asyncio.Task[None] | None = None
+    _news = False
+    _reader: asyncio.Future[None] | None = None
 
     def __init__(self, connection: BoundedHttp, scope: dict[str, Any], keep_alive: bool, expects: bool) -> None:
         # The server's own constructor is not called: these are the fields that it sets.
@@ -102,7 +77,6 @@ class Exchange(RequestResponseCycle):
         self.transport = connection.transport
         self.flow = connection.flow
         self.default_headers = connection.server_state.default_headers
-        self.message_event = cast(Any, Bell())
         self.on_response: Callable[..., None] = connection.on_response_complete
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expects
@@ -118,6 +92,28 @@ class Exchange(RequestResponseCycle):
             self._run(work)
         else:
             self._start(work)
+
+    @property
+    def message_event(self) -> Any:  # type: ignore[override]
+        """The server's bell for whoever reads the request: this is one for one reader, and is seldom waited for."""
+        return self
+
+    def set(self) -> None:
+        """The request went on, or its peer is gone."""
+        self._news = True
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def clear(self) -> None:
+        self._news = False
+
+    async def wait(self) -> None:
+        while not self._news:
+            self._reader = self.connection.loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
 
     async def as_task(self) -> None:
         """Go on in a task. Whoever runs at once comes here first before it waits for anything, and before it uses what
@@ -210,7 +206,7 @@ class Exchange(RequestResponseCycle):
             headers += b"connection: close\r\n"
         head = (STATUS_LINE[status], _dates.lines(self.default_headers), headers, b"\r\n")
         self.transport.write(b"".join(head if self.scope["method"] == "HEAD" else (*head, body)))
-        self.message_event.set()
+        self.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()

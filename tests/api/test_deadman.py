@@ -238,7 +238,8 @@ async def test_a_journal_that_cannot_be_written_stops_it_too(
     async def full(*_: Any) -> None:
         raise JournalUnavailable("no room")
 
-    monkeypatch.setattr(desk.sequencer.journal, "commit", full)
+    for way in ("append", "commit"):
+        monkeypatch.setattr(desk.sequencer.journal, way, full)
     await alice.refused("SERVICE_DEGRADED", 503, "POST", "/deadman", json={"timeout_ms": 2_000})
     desk.clock.advance(4_000)
     await until(lambda: desk.sequencer.health.mode == "retrying")
