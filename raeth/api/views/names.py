@@ -16,24 +16,27 @@ _PLAIN: Final = 1 << 60
 
 _seconds: dict[int, str] = {}
 
-_last: tuple[int, str] = (-1, "")
+_times: dict[int, str] = {}
 
 
 def iso(ts_ms: int) -> str:
-    """`raeth.clock.iso_ms`, remembering the last one and the second: what one batch did has one time, times of one
-    venue cluster, and the calendar is slow."""
-    global _last
-    last = _last
-    if ts_ms == last[0]:
-        return last[1]
-    second, ms = divmod(ts_ms, 1000)
+    """`raeth.clock.iso_ms`, remembered: what one batch did has one time, times of one venue cluster, and the calendar
+    is slow."""
+    text = _times.get(ts_ms)
+    if text is None:
+        second, ms = divmod(ts_ms, 1000)
+        if len(_times) >= _MOST_REMEMBERED:
+            _times.clear()
+        text = _times[ts_ms] = f"{_second(second)}{ms:03d}Z"
+    return text
+
+
+def _second(second: int) -> str:
     text = _seconds.get(second)
     if text is None:
         if len(_seconds) >= _MOST_REMEMBERED:
             _seconds.clear()
         text = _seconds[second] = iso_ms(second * 1000)[:-4]
-    text = f"{text}{ms:03d}Z"
-    _last = (ts_ms, text)
     return text
 
 
