@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,31 +22,47 @@ from tests.streams.test_private import channel_of, told
 
 
 class FaultyCommit:
-    """The journal's commit, with a gate before it and a failure after it. `lands` is what really happens."""
+    """The journal's commit, whichever way, with a gate before it and a failure after it: each of `failures` says
+    whether the batch had landed."""
 
     def __init__(self, hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
         self._journal = hall.desk.sequencer.journal
         self._commit = self._journal.commit
+        self._append = self._journal.append
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
         self.failures: list[bool] = []
         monkeypatch.setattr(self._journal, "commit", self.commit)
+        monkeypatch.setattr(self._journal, "append", self.append)
 
     async def commit(
         self, rows: Sequence[Row], keys: Sequence[Key] = (), writes: Sequence[Write] = (), projected: int | None = None
     ) -> None:
+        await self._through(rows, partial(self._commit, rows, keys, writes, projected))
+
+    async def append(
+        self,
+        after_seq: int,
+        rows: Sequence[Row],
+        keys: Sequence[Key] = (),
+        writes: Sequence[Write] = (),
+        projected: int | None = None,
+    ) -> None:
+        await self._through(rows, partial(self._append, after_seq, rows, keys, writes, projected))
+
+    async def _through(self, rows: Sequence[Row], commit: Callable[[], Awaitable[None]]) -> None:
         if not rows:  # the tables alone are brought forward: nothing in it is to be told
-            await self._commit(rows, keys, writes, projected)
+            await commit()
             return
         self.waiting += 1
         await self.gate.wait()
         self.waiting -= 1
         if not self.failures:
-            await self._commit(rows, keys, writes, projected)
+            await commit()
             return
         if self.failures.pop(0):
-            await self._commit(rows, keys, writes, projected)
+            await commit()
             raise JournalUnavailable("the disk is away", outcome_unknown=True)
         await self._journal.rollback()
         raise JournalUnavailable("the disk is full")

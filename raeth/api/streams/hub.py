@@ -26,7 +26,7 @@ from raeth.api.streams.topics import (
     TradesTopic,
     encode,
 )
-from raeth.api.streams.wire import Message
+from raeth.api.streams.wire import Message, Outbox
 from raeth.api.views import markets as show
 from raeth.api.views.leaderboard import first_page
 from raeth.api.views.names import iso
@@ -74,6 +74,8 @@ class Hub:
         self.privates: dict[int, PrivateTopic] = {}
         self.markets, self.feed, self.board, self.notices = Topic(), Topic(), Topic(), Topic()
         self.places = Places(venue)
+        self.outbox = Outbox()
+        """Replies; those of a batch leave before its events."""
         self.cut_off = 0
         """Readers that could not keep up."""
         self._departing = False
@@ -205,6 +207,7 @@ class Hub:
 
     def hear(self, facts: list[Committed]) -> None:
         """The sequencer's listener: the state is that of the last fact, and all of it is durable."""
+        self.outbox.flush()
         if facts[0].seq <= self.seq:
             facts = [fact for fact in facts if fact.seq > self.seq]
         if not facts:

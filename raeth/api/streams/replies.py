@@ -41,11 +41,13 @@ CONTROL: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
 
 ORDER_ENTRY: Final = ("submit_order", "cancel_order", "amend_order", "cancel_all", "put_quotes")
 
-_FIELDS: Final = {
-    **{op: frozenset((*needed, *more)) for op, (needed, more) in CONTROL.items()},
-    **{op: frozenset({"params"}) for op in ORDER_ENTRY},
-}
 _OPTIONAL: Final = ("channels", "from_seq", "api_key", "cancel_on_disconnect", "params")
+
+_FIELDS: Final = {
+    op: (tuple(needed), tuple(name for name in _OPTIONAL if name not in needed | more))
+    for op, (needed, more) in (*CONTROL.items(), *((op, (frozenset(), frozenset({"params"}))) for op in ORDER_ENTRY))
+}
+"""What each op needs, and what it does not take."""
 
 _decode: Final = msgspec.json.Decoder(Incoming).decode
 _loosely: Final = msgspec.json.Decoder().decode
@@ -71,13 +73,14 @@ def read(text: str) -> Incoming:
         raise _unreadable(text, _why(error)) from None
     if message.request_id is not None and not 0 < len(message.request_id) <= REQUEST_ID_MAX:
         raise Unreadable(None, None, f"request_id: 1 to {REQUEST_ID_MAX} characters")
-    takes = _FIELDS.get(message.op)
-    if takes is None:
+    fields = _FIELDS.get(message.op)
+    if fields is None:
         raise Unreadable(None, message.request_id, "op: unknown")
-    for name in _OPTIONAL:
-        if name not in takes and message.has(name):
+    needed, foreign = fields
+    for name in foreign:
+        if getattr(message, name) is not None and message.has(name):
             raise Unreadable(message.op, message.request_id, f"{name}: not a field of this op")
-    for name in CONTROL[message.op][0] if message.op in CONTROL else ():
+    for name in needed:
         if not message.has(name):
             raise Unreadable(message.op, message.request_id, f"{name}: required")
     if message.channels is not None and not 0 < len(message.channels) <= CHANNELS_MAX:

@@ -207,7 +207,7 @@ class Socket:
 
     def _say(self, payload: bytes) -> None:
         if not self._ending:
-            self._wire.write(frame(payload))
+            self._wire.say(payload, self._hub.outbox)
 
     def _hear(self, text: str | None) -> Rest | None:
         """Take a message, None for a binary one. What is returned is to be done before the next one is taken."""

@@ -7,6 +7,7 @@ good after `FAREWELL_S`, however the conversation ended: the server's own close 
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final
@@ -47,14 +48,18 @@ TURNS_MAX: Final = 64
 """Messages of one socket that are looked at without letting others have a turn."""
 
 
+def head_of(size: int) -> bytes:
+    """What a text frame with a payload of `size` bytes begins with."""
+    if size < SIZE_FOLLOWS:
+        return bytes((TEXT, size))
+    if size <= SIZE_MAX:
+        return struct.pack("!BBH", TEXT, SIZE_FOLLOWS, size)
+    return struct.pack("!BBQ", TEXT, 127, size)
+
+
 def frame(payload: bytes) -> bytes:
     """`payload`, UTF-8 text, as one frame."""
-    size = len(payload)
-    if size < 126:
-        return bytes((TEXT, size)) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", TEXT, 126, size) + payload
-    return struct.pack("!BBQ", TEXT, 127, size) + payload
+    return head_of(len(payload)) + payload
 
 
 class Message:
@@ -103,26 +108,26 @@ class TextReader(StreamReader):
         return not self.buffer
 
     def _take(self) -> bool:
-        """Whether all that is left is the beginning of one more such message, or nothing."""
+        """Whether nothing is left but what one more such message may begin with."""
         buffer = self.buffer
         at, end = 0, len(buffer)
-        while at + 6 <= end:
+        while at + 2 <= end:
             size = buffer[at + 1] ^ MASKED
-            if buffer[at] != TEXT or size > SIZE_FOLLOWS:
-                break
+            plain = buffer[at] == TEXT and size <= SIZE_FOLLOWS
             start = at + 6
             if size == SIZE_FOLLOWS:
-                size = buffer[at + 2] << 8 | buffer[at + 3]
                 start = at + 8
-            if size > self._most:
-                break
-            if start + size > end:
+                if at + 4 <= end:
+                    size = buffer[at + 2] << 8 | buffer[at + 3]
+            if not plain or size > self._most:
                 del buffer[:at]
-                return True
+                return False
+            if start + size > end:
+                break
             self.texts.append(apply_mask(buffer[start : start + size], buffer[start - 4 : start]))
             at = start + size
         del buffer[:at]
-        return not buffer
+        return True
 
 
 Rest = Callable[[], Awaitable[None]]
@@ -133,8 +138,8 @@ class StreamSocket(WebSocketsSansIOProtocol):
     """The server's WebSocket, with its reading and writing sides handed to the application.
 
     The ASGI way in is a queue and a task, which is where a message goes that has to wait for something; one that has
-    not is heard at once. The ASGI way out is a coroutine and a copy for each reader; here a reader costs one buffered
-    write.
+    not is heard at once. The ASGI way out is a coroutine and a copy for each reader; here a reader costs one write, and
+    so do all the replies to one peer that come out of one batch.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -144,6 +149,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         conn.parser = conn.parse()
         next(conn.parser)
         self._turns = 0
+        self._said: list[bytes] = []
         self.hears: Callable[[str | None], Rest | None] | None = None
         """Set while the application waits for a message: takes its text (None: it was binary), and returns what is to
         be awaited. That comes out of `receive` as `rest`, and so do all later messages until the application waits
@@ -156,8 +162,24 @@ class StreamSocket(WebSocketsSansIOProtocol):
         """What was written and the peer has not taken yet."""
         return self.transport.get_write_buffer_size()
 
+    def say(self, payload: bytes, outbox: Outbox) -> None:
+        """Send text as soon as `outbox` is emptied, or something else is written, unless the connection is ending."""
+        said = self._said
+        if not said:
+            outbox.add(self)
+        said.append(head_of(len(payload)))
+        said.append(payload)
+
+    def flush(self) -> None:
+        """Send what was said."""
+        if self._said:
+            self.write(b"")
+
     def write(self, data: bytes) -> None:
         """Send a frame, unless the connection is ending."""
+        if self._said:
+            data = b"".join((*self._said, data))
+            self._said.clear()
         if not self.close_sent and not self.transport.is_closing():
             self.transport.write(data)
 
@@ -165,6 +187,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         """Say goodbye; whoever does not answer in time is cut off, whatever is still unread."""
         if self.close_sent or self.disconnected or self.transport.is_closing():
             return
+        self.flush()
         self.stop_keepalive()
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
@@ -251,6 +274,7 @@ class StreamSocket(WebSocketsSansIOProtocol):
         reason would be lost on the way."""
         if self.close_sent or self.transport.is_closing():
             return
+        self.flush()
         self.stop_keepalive()
         if self.conn.close_sent is None:  # before the handshake was answered there are no frames
             self.transport.abort()
@@ -267,15 +291,36 @@ class StreamSocket(WebSocketsSansIOProtocol):
         self._abort_later()
 
     def handle_close(self, event: Any) -> None:
+        self.flush()
         timer = self.close_timer
         super().handle_close(event)
         if timer is None or self.unread_bytes:
             self._abort_later()
 
     def keepalive_timeout(self) -> None:
+        self.flush()
         super().keepalive_timeout()
         self._abort_later()
 
     def shutdown(self) -> None:
+        self.flush()
         super().shutdown()
         self._abort_later()
+
+
+class Outbox:
+    """The sockets that have something to say. It is emptied at the end of each batch, or else with the next turn of the
+    event loop."""
+
+    def __init__(self) -> None:
+        self._wires: list[StreamSocket] = []
+
+    def add(self, wire: StreamSocket) -> None:
+        if not self._wires:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._wires.append(wire)
+
+    def flush(self) -> None:
+        wires, self._wires = self._wires, []
+        for wire in wires:
+            wire.flush()
