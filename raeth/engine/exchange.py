@@ -42,9 +42,12 @@ def apply(state: State, command: cmd.Command, seq: int, ts: int) -> Events:
         windows.advance(state, ts, out)
     state.ts = ts
     kind = type(command)
-    for_agent = _AGENT.get(kind)
+    for_agent = _AGENT[kind]
     if for_agent is not None:
-        key = state.keys.get(command.key_id)  # type: ignore[attr-defined]
+        try:
+            key = state.keys[command.key_id]  # type: ignore[attr-defined]
+        except KeyError:
+            key = None
         if (
             key is not None
             and key.trades
@@ -122,7 +125,7 @@ _Handler = Callable[[State, Agent, Any, int, Events], None]
 # Handler; whether it only takes risk away, which scope `cancel` is enough for and which stays open to a suspended
 # agent; and whether it goes on while the venue is frozen. An amend decides that itself: a pure decrease goes on.
 _ForAgent = tuple[_Handler, bool, bool]
-_AGENT: dict[type[cmd.Command], _ForAgent] = {
+_AGENT: dict[type[cmd.Command], _ForAgent | None] = {
     cmd.PlaceOrder: (trading.place_order, False, False),
     cmd.PlaceBatch: (trading.place_batch, False, False),
     cmd.PutQuotes: (trading.put_quotes, False, False),
@@ -155,3 +158,5 @@ _VENUE: dict[type[cmd.Command], Callable[[State, Any, int, Events], None]] = {
     cmd.AdminRevokeKey: operating.revoke_key,
     cmd.Broadcast: operating.broadcast,
 }
+# None: a command that no agent gives. One look-up that always finds something is the cheapest.
+_AGENT.update(dict.fromkeys((cmd.Tick, cmd.Resurface, *_VENUE)))
