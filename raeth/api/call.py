@@ -7,7 +7,7 @@ functions that it can document. This module must not know how credentials are ch
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -67,12 +67,9 @@ class Call(Request):
         self.started = time.perf_counter()
         self.venue = venue
         self.request_id: str = scope["raeth.request_id"]
+        path: str = scope["path"]
+        self.is_api = path.startswith("/api/") or path == "/api"
         self.raw_headers: dict[bytes, bytes] = scope["raeth.headers"]
-
-    @property
-    def is_api(self) -> bool:
-        path: str = self.scope["path"]
-        return path.startswith("/api/") or path == "/api"
 
     @property
     def names(self) -> Names:
@@ -156,19 +153,6 @@ class Call(Request):
         wait_ms = details.get("retry_after_ms")
         retry_after_ms = None if wait_ms is None else int(wait_ms / self.venue.clock.speed)
         return RaethError(Code(refused.code), details=details or None, retry_after_ms=retry_after_ms)
-
-
-class Ordered:
-    """What an endpoint returns that has nothing left to do but to show what comes of a command.
-
-    `show` makes the answer's content of the outcome, once it is durable; it cannot wait, and nobody waits for it."""
-
-    __slots__ = ("command", "keys", "show")
-
-    def __init__(self, command: Command, keys: Sequence[IdemKey], show: Callable[[Outcome], Any]) -> None:
-        self.command = command
-        self.keys = keys
-        self.show = show
 
 
 class Answer:

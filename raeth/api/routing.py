@@ -33,14 +33,15 @@ from starlette.types import Receive, Scope, Send
 from raeth.api import answers, openapi
 from raeth.api.access import Access, Budget
 from raeth.api.budgets import GATED
-from raeth.api.call import Call, Ordered
+from raeth.api.call import Call
 from raeth.api.parsing import BodyReader, QueryReader, reject_query
 from raeth.errors import Code
 
 if TYPE_CHECKING:
     from raeth.api.exchange import Exchange
     from raeth.api.venue import Venue
-    from raeth.idempotency import Outcome
+    from raeth.engine.commands import Command
+    from raeth.idempotency import IdemKey, Outcome
 
 API: Final = "/api/v1"
 
@@ -172,16 +173,30 @@ def plan_of(declared: Declared) -> Plan:
     return plan
 
 
-class Promise:
-    """A call whose command has been put in order: it is answered where the batch ends."""
+class Ordered:
+    """What an endpoint returns that has nothing left to do but to show what comes of a command.
 
-    __slots__ = ("_call", "_exchange", "_route", "_show")
+    `show` makes the content of the outcome once it is durable. It cannot wait, and nobody waits for it: on a connection
+    of ours the answer is written where the batch ends, by this object."""
 
-    def __init__(self, route: VenueRoute, call: Call, exchange: Exchange, show: Callable[[Outcome], Any]) -> None:
-        self._route = route
+    __slots__ = ("_call", "_exchange", "_route", "_show", "command", "keys")
+
+    def __init__(self, call: Call, command: Command, keys: Sequence[IdemKey], show: Callable[[Outcome], bytes]) -> None:
         self._call = call
-        self._exchange = exchange
         self._show = show
+        self.command = command
+        self.keys = keys
+
+    def content(self, outcome: Outcome) -> bytes:
+        """Raises what the engine refused."""
+        return self._show(self._call.done(outcome))
+
+    def promised_by(self, route: VenueRoute, exchange: Exchange) -> None:
+        """Put the command in order; what comes of it is the answer. Raises SERVICE_DEGRADED."""
+        self._route = route
+        self._exchange = exchange
+        route.venue.sequencer.enqueue_for(self, self.command, self.keys)
+        exchange.promise()
 
     def done(self) -> bool:
         """Whether nobody waits any more."""
@@ -190,8 +205,8 @@ class Promise:
     def set_result(self, outcome: Outcome, /) -> None:
         call, route = self._call, self._route
         try:
-            answer = self._show(call.done(outcome))
-            rest = answers.send_answer(call, answer, route.declared.status_code, route.tally)
+            content = self._show(call.done(outcome))
+            rest = answers.send_answer(call, content, route.declared.status_code, route.tally)
         except Exception as error:
             self.set_exception(error)
         else:
@@ -227,6 +242,7 @@ class VenueRoute(APIRoute):
         self.is_static = not plan.path
         self.errors = openapi.errors_of(declared, plan)
         self._gated = declared.budget in GATED
+        assert not declared.at_once or not (self._gated or declared.access is Access.AGENT_OR_OWNER), "these wait"
         self._plan = plan
         self._is_api = declared.path.startswith(API)
         limits = venue.settings.limits
@@ -252,22 +268,19 @@ class VenueRoute(APIRoute):
 
     async def _run(self, call: Call) -> None:
         try:
-            answer = await self._judge(call)
+            answer = await self._judged(call)
             if type(answer) is Ordered:
-                sequencer = self.venue.sequencer
                 if call.exchange is not None:
-                    sequencer.enqueue_for(Promise(self, call, call.exchange, answer.show), answer.command, answer.keys)
-                    call.exchange.promise()
+                    answer.promised_by(self, call.exchange)
                     return
-                answer = answer.show(call.done(await sequencer.enqueue(answer.command, answer.keys)))
-        except Exception as error:
-            await answers.send_error(call, error, self.tally)
-        else:
+                answer = answer.content(await self.venue.sequencer.enqueue(answer.command, answer.keys))
             rest = answers.send_answer(call, answer, self.declared.status_code, self.tally)
-            if rest is not None:
-                await rest
+        except Exception as error:
+            rest = answers.send_error(call, error, self.tally)
+        if rest is not None:
+            await rest
 
-    async def _judge(self, call: Call) -> Any:
+    async def _judged(self, call: Call) -> Any:
         """Credential, budget, schema, endpoint: the order of contract section 3."""
         venue, plan = self.venue, self._plan
         if not venue.door.admit_now(call, self.access):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from fastapi import Query
 
 from raeth.api.access import Access, Budget
-from raeth.api.call import Call, Ordered
+from raeth.api.call import Call
 from raeth.api.intake import Placed, key_of, resolve, spec_of
 from raeth.api.lookup import (
     caught_up,
@@ -26,7 +26,7 @@ from raeth.api.lookup import (
     why_not_open,
 )
 from raeth.api.paging import before, list_name, page
-from raeth.api.routing import VenueRouter
+from raeth.api.routing import Ordered, VenueRouter
 from raeth.api.schemas.common import NAME_PATTERN
 from raeth.api.schemas.order_views import (
     AmendedOrderView,
@@ -88,7 +88,7 @@ async def place_order(call: Call, body: OrderRequest) -> Ordered:
         placed = outcome.orders[0]
         return encode(order_body(names, name, placed.order, placed.replayed))
 
-    return Ordered(cmd.PlaceOrder(agent, key_id, spec), (key,) if key is not None else (), show)
+    return Ordered(call, cmd.PlaceOrder(agent, key_id, spec), (key,) if key is not None else (), show)
 
 
 @router.post(
