@@ -91,7 +91,9 @@ class Following:
 
         def ask() -> None:
             self._timer = None
-            if self._held:
+            if self._held and loop.time() - self._since < INTERVAL_S:
+                self.remind(INTERVAL_S, wake)  # another node has just brought them forward
+            elif self._held:
                 self.asked = True
                 wake.set()
 
@@ -122,7 +124,9 @@ class Following:
 
     def heard(self, mark: int) -> None:
         """The tables are durably at `mark`, whoever brought them there."""
-        self.mark = max(self.mark, mark)
+        if mark > self.mark:
+            self.mark = mark
+            self._since = asyncio.get_running_loop().time()
         held = self._held
         while held and held[0].seq <= mark:
             held.popleft()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from raeth.engine.commands import Command
 from raeth.engine.events import Event
@@ -12,6 +12,8 @@ from raeth.engine.state import State
 from raeth.errors import Code, RaethError
 from raeth.idempotency import IdemKey, Outcome, Request
 from raeth.journal.base import Write
+
+T = TypeVar("T")
 
 Writes = Sequence[Write] | Callable[[list[Event]], Sequence[Write]]
 
@@ -71,3 +73,15 @@ def fail(batch: list[Item]) -> None:
     for item in batch:
         if not item.done.done():
             item.done.set_exception(RaethError(Code.SERVICE_DEGRADED))
+
+
+async def unless(other: asyncio.Future[Any] | None, work: Awaitable[T]) -> T | None:
+    """What `work` gives; None, and nobody waits for it any longer, if `other` is done first."""
+    if other is None:
+        return await work
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((doing, other), return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        doing.cancel()

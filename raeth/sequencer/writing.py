@@ -39,7 +39,7 @@ from raeth.journal.chain import head_of, next_row, verify
 from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
 from raeth.sequencer.health import Health
 from raeth.sequencer.replaying import replay, replayed
-from raeth.sequencer.waiting import Item, Needed, fail, item_of, release
+from raeth.sequencer.waiting import Item, Needed, fail, item_of, release, unless
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -178,11 +178,11 @@ class Writer:
         wanted = [(key.owner, key.key) for item in batch if item.keys for key in item.keys]
         started = time.perf_counter()
         following = self._following
-        carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
         mark: int | None = None
         try:
             sure = self._sure and not wanted
             begun = Begun(self._head, [], {}, None, following.mark) if sure else await self._begin(wanted)
+            carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
             ts = self._stamp(begun)
             missing: list[Committed] = []
             if carries:
@@ -350,7 +350,7 @@ class Writer:
             while not locking.done():
                 self._news.clear()
                 if self._behind:
-                    await self._follow_others()
+                    await self._follow_others(locking)
                 elif not locking.done():
                     await self._news.wait()
         except BaseException:
@@ -369,14 +369,20 @@ class Writer:
         if after_ms - before_ms < CLOCKS_MS // 10:
             self.health.clock_ahead_ms = database_ms - (before_ms + after_ms) // 2
 
-    async def _follow_others(self) -> None:
-        """Apply what other nodes have committed, without a lock."""
+    async def _follow_others(self, locking: asyncio.Future[Begun] | None = None) -> None:
+        """Apply what other nodes have committed, without a lock; or until `locking` has it, and with it the rest."""
         self._behind = False
         waiting, self._catching = self._catching, []  # who comes later may mean rows that were read too early
         error: RaethError | None = RaethError(Code.SERVICE_DEGRADED)
         try:
-            while rows := await self.journal.read(self.state.seq, FOLLOW_ROWS):
+            more = True
+            while more:
+                rows = await unless(locking, self.journal.read(self.state.seq, FOLLOW_ROWS))
+                if rows is None:
+                    self._catching, waiting = waiting + self._catching, []
+                    return
                 self._follow(rows)
+                more = len(rows) == FOLLOW_ROWS
             error = None
         except JournalUnavailable as trouble:
             log.warning("other nodes' commands cannot be read", error=str(trouble))
