@@ -5,7 +5,7 @@ The same value always gives the same bytes; a field may be appended to a struct,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,19 +16,13 @@ _encoder = msgspec.json.Encoder()
 _command = msgspec.json.Decoder(AnyCommand)
 _events = msgspec.json.Decoder(list[AnyEvent])
 
+encode_command: Callable[[Command], bytes] = _encoder.encode
+encode_events: Callable[[Sequence[Event]], bytes] = _encoder.encode
+encode_events_into: Callable[[Sequence[Event], bytearray], None] = _encoder.encode_into
+"""Replaces what the buffer holds. For bytes that are only looked at, this saves making an object of them."""
 
-def encode_command(command: Command) -> bytes:
-    return _encoder.encode(command)
-
-
-def encode_events(events: Sequence[Event]) -> bytes:
-    return _encoder.encode(events)
-
-
-def decode_command(data: bytes) -> Command:
-    """Raises msgspec.ValidationError or DecodeError on bytes this version did not write."""
-    command: Command = _command.decode(data)
-    return command
+decode_command: Callable[[bytes], Command] = _command.decode
+"""Raises msgspec.ValidationError or DecodeError on bytes this version did not write."""
 
 
 def decode_events(data: bytes) -> list[Event]:

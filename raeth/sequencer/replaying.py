@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from raeth.engine import codec, snapshot
+from raeth.engine import snapshot
+from raeth.engine.codec import decode_command, encode_events_into
+from raeth.engine.commands import Command
+from raeth.engine.events import Event
 from raeth.engine.exchange import apply, new_state
 from raeth.engine.state import State
 from raeth.engine.types import ENGINE_VERSION
@@ -35,11 +38,12 @@ async def replayed(journal: Journal) -> Replayed:
         state = snapshot.load(saved.blob)
         head = Head(saved.seq, state.ts, saved.hash)
     snapshot_seq = head.seq
+    again = bytearray()
     with _no_collector():
         while rows := await journal.read(state.seq):
             head = verify(rows, head)
             for row in rows:
-                replay(state, row)
+                _redo(state, row, again)
             await asyncio.sleep(0)
     return Replayed(state, head, snapshot_seq)
 
@@ -58,11 +62,18 @@ def _no_collector() -> Iterator[None]:
 
 def replay(state: State, row: Row) -> Committed:
     """Apply a durable row. Raises JournalDamaged if it does not give the events that are stored with it."""
+    return Committed(row.seq, row.ts, *_redo(state, row, bytearray(1_024)))
+
+
+def _redo(state: State, row: Row, again: bytearray) -> tuple[Command, list[Event]]:
+    """What `replay` does; `again` is room for the bytes of the events."""
+    seq, ts, stored, told, _ = row
     try:
-        command = codec.decode_command(row.command)
-        events = apply(state, command, row.seq, row.ts)
+        command = decode_command(stored)
+        events = apply(state, command, seq, ts)
     except Exception as error:
-        raise JournalDamaged(row.seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
-    if codec.encode_events(events) != row.events:
-        raise JournalDamaged(row.seq, "this engine gives other events than the journal holds")
-    return Committed(row.seq, row.ts, command, events)
+        raise JournalDamaged(seq, f"its command cannot be applied: {type(error).__name__}: {error}") from error
+    encode_events_into(events, again)
+    if again != told:
+        raise JournalDamaged(seq, "this engine gives other events than the journal holds")
+    return command, events
