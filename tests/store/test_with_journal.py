@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from raeth.engine.codec import decode_command, decode_events, encode_command, encode_events
-from raeth.engine.commands import Configure
+from raeth.engine.commands import Configure, PlaceBatch, PlaceOrder
+from raeth.engine.types import REJECTED
 from raeth.journal.base import EMPTY_HEAD
 from raeth.journal.chain import head_of, next_row
 from raeth.journal.postgres import PostgresJournal
@@ -21,6 +22,7 @@ from raeth.store.queries import Store
 from raeth.store.reader import sqlite_url
 from raeth.store.rebuild import diff, rebuild
 from tests.postgres import fresh_database
+from tests.sequencer.node import key, query, running, spec, trader
 from tests.store.venue import history
 
 
@@ -81,3 +83,34 @@ async def test_rules_are_recognised_before_they_are_in_the_tables(tmp_path: Path
     await journal.commit([new, other])
     assert await asyncio.to_thread(recognise, url) == first.engine_version + 1
     await journal.close()
+
+
+async def test_every_name_leads_to_its_order(tmp_path: Path) -> None:
+    """Also of orders that were rejected, and of batches in which some are known and one comes twice."""
+    path = tmp_path / "raeth.db"
+    async with running(path) as venue:
+        agents = [await trader(venue, n) for n in range(2)]
+        store = Store(sqlite_url(path), venue.tabled)
+        for n, agent in enumerate(agents):
+
+            def named(name: str, agent: int = agent, n: int = n, price: int = 50) -> PlaceOrder:
+                return PlaceOrder(agent, f"key-{n}", spec(venue, price, side=n, client_order_id=name))
+
+            await venue.submit(named("one"), [key(agent, "one")])
+            await venue.submit(named("no", price=100), [key(agent, "no")])
+            assert (await venue.submit(named("one"), [key(agent, "one")])).orders[0].replayed
+            legs = ("two", "one", "three", "two", "bad")
+            specs = tuple(spec(venue, 100 if it == "bad" else 50, side=n, client_order_id=it) for it in legs)
+            keys = [key(agent, name, place=place) for place, name in enumerate(legs)]
+            done = await venue.submit(PlaceBatch(agent, f"key-{n}", specs), keys)
+            assert [placed.replayed for placed in done.orders] == [False, True, False, True, False]
+            assert await store.order_by_client_id(agent, "four") is None
+            for name in ("one", "no", *legs):
+                found = await store.order_by_client_id(agent, name)
+                assert found is not None and (found.agent, found.client_order_id) == (agent, name)
+                assert (found.status == REJECTED) == (name in ("no", "bad"))
+        rows = query(path, "SELECT agent, client_order_id, id FROM orders")
+        assert len(rows) == len({row[:2] for row in rows}) == 5 * len(agents)
+        for agent, name, order_id in rows:
+            assert [order.id for order in (await store.list_orders(agent, client_order_id=name)).items] == [order_id]
+        await store.close()
