@@ -58,6 +58,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_began = False
         self._head_bytes = 0
         self._upgrades = False
+        self._target: Target = (b"", "", b"", b"")
         self._beginning: Exchange | None = None
         """The request whose head was read, until all of the piece has been, or all of the request."""
         self.proven: tuple[bytes, Key] | None = None
@@ -112,8 +113,9 @@ class BoundedHttp(HttpToolsProtocol):
         patience.due, patience.idle = 0.0, False
         parser = self.parser
         version = parser.get_http_version()
-        raw_path, query = target(self.url)
-        path = raw_path.decode("ascii")
+        if self.url != self._target[0]:  # who asks again mostly asks for the same
+            self._target = target(self.url)
+        _, path, raw_path, query = self._target
         method = parser.get_method()
         scope: dict[str, Any] = {
             "type": "http",
@@ -121,7 +123,7 @@ class BoundedHttp(HttpToolsProtocol):
             "http_version": version,
             "method": METHODS.get(method) or method.decode("ascii"),
             "scheme": self.scheme,
-            "path": unquote(path) if "%" in path else path,
+            "path": path,
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
@@ -262,10 +264,16 @@ class Patience:
             self._late(idle)
 
 
-def target(url: bytes) -> tuple[bytes, bytes]:
-    """Path and query of a request's target, which is a path nearly always."""
+Target = tuple[bytes, str, bytes, bytes]
+"""A request's target as it was given; path, raw path and query of it."""
+
+
+def target(url: bytes) -> Target:
+    """Take a target apart, which is a path nearly always."""
     if url[:1] == b"/" and b"#" not in url:
-        path, _, query = url.partition(b"?")
-        return path, query
-    parsed = httptools.parse_url(url)
-    return parsed.path, parsed.query or b""
+        raw_path, _, query = url.partition(b"?")
+    else:
+        parsed = httptools.parse_url(url)
+        raw_path, query = parsed.path, parsed.query or b""
+    path = raw_path.decode("ascii")
+    return url, unquote(path) if "%" in path else path, raw_path, query

@@ -65,22 +65,27 @@ class Envelope:
             headers = scope["raeth.headers"] = dict(scope["headers"])
             scope["raeth.request_id"] = request_id(headers)
             return socket.serve(self._venue, scope, receive, send)
-        path: str = scope["path"]
-        if path.startswith("/api/") and not path.startswith("/api/v1/"):
-            path = scope["path"] = "/api/v1" + path[4:]
-            scope["raw_path"] = path.encode("utf-8", "surrogateescape")
         headers = scope["raeth.headers"] = dict(scope["headers"])
         scope["raeth.request_id"] = request_id(headers)
-        method: str = scope["method"]
-        if method == "HEAD":
-            method = "GET"  # the server leaves the body out
-        route = self._static.get((method, path)) or self._match(scope, method, path)
+        route = self._static.get((scope["method"], scope["path"])) or self._look_up(scope)
         if route is not None:
             return route.run(scope, receive, send)
+        path: str = scope["path"]
         for at, below, mounted in self._mounts:
             if path == at or path.startswith(below):
                 return self._guarded(mounted, *self._named(scope, receive, send))
         return self._guarded(self._app, scope, receive, send)
+
+    def _look_up(self, scope: Scope) -> VenueRoute | None:
+        """The call by its other names: without the version, as HEAD, with variables."""
+        path: str = scope["path"]
+        if path.startswith("/api/") and not path.startswith("/api/v1/"):
+            path = scope["path"] = "/api/v1" + path[4:]
+            scope["raw_path"] = path.encode("utf-8", "surrogateescape")
+        method: str = scope["method"]
+        if method == "HEAD":
+            method = "GET"  # the server leaves the body out
+        return self._static.get((method, path)) or self._match(scope, method, path)
 
     def _match(self, scope: Scope, method: str, path: str) -> VenueRoute | None:
         """The call whose pattern fits, its variables put into the scope. They are plain text without a slash."""

@@ -206,7 +206,8 @@ class Exchange(RequestResponseCycle):
             headers += b"connection: close\r\n"
         head = (STATUS_LINE[status], _dates.lines(self.default_headers), headers, b"\r\n")
         self.transport.write(b"".join(head if self.scope["method"] == "HEAD" else (*head, body)))
-        self.set()
+        if self._reader is not None:
+            self.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
