@@ -67,6 +67,7 @@ async def serving(app: App, head_deadline_s: float = WITHIN_S, keep_alive_s: flo
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]
         timeout_graceful_shutdown=int(WITHIN_S),
     )
