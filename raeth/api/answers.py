@@ -33,7 +33,10 @@ LATENCY_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 SECURITY: Final[tuple[Header, ...]] = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 """On every response. JSON is never framed, sniffed or kept."""
 
-_SECURITY_LINES: Final = b"".join(b"%b: %b\r\n" % pair for pair in SECURITY)
+_COMMON: Final = b"x-request-id: %b\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in SECURITY) + b"%b"
+"""The headers of every answer, as lines; last those of the budget."""
+
+_CONTENT: Final = b"content-type: %b\r\ncontent-length: %d\r\n" + _COMMON
 
 PAGE_POLICY: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
@@ -78,7 +81,7 @@ def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Coroutine
         status, headers, media_type = answer.status, answer.headers, answer.media_type.encode("latin-1")
         body = answer.content if isinstance(answer.content, bytes) else encode(answer.content)
     elif isinstance(answer, Response):
-        answer.raw_headers.extend(_pairs(_common(call)))
+        answer.raw_headers.extend(_pairs(_COMMON % (call.request_id.encode(), _budget_lines(call))))
         tally.note(answer.status_code, time.perf_counter() - call.started)
         return _respond(call, answer)
     else:
@@ -128,14 +131,9 @@ def unexpected(request_id: str, error: Exception) -> RaethError:
     return RaethError(Code.INTERNAL_ERROR)
 
 
-def _common(call: Call) -> bytes:
-    """The headers of every answer, as lines."""
+def _budget_lines(call: Call) -> bytes:
     meter = call.meter
-    return b"x-request-id: %b\r\n%b%b" % (
-        call.request_id.encode(),
-        _SECURITY_LINES,
-        meter.lines() if meter is not None and call.is_api else b"",
-    )
+    return meter.lines() if meter is not None and call.is_api else b""
 
 
 def _pairs(lines: bytes) -> list[Header]:
@@ -147,7 +145,7 @@ def _pairs(lines: bytes) -> list[Header]:
 def _send(
     call: Call, status: int, body: bytes, media_type: bytes, extra: Mapping[str, str] | None, tally: Tally
 ) -> Coroutine[Any, Any, None] | None:
-    lines = b"content-type: %b\r\ncontent-length: %d\r\n%b" % (media_type, len(body), _common(call))
+    lines = _CONTENT % (media_type, len(body), call.request_id.encode(), _budget_lines(call))
     if extra:
         lines += _lines_of(extra)
     seconds = time.perf_counter() - call.started

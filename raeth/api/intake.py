@@ -29,30 +29,30 @@ async def resolve(call: Call, names: Names, ref: str) -> Placed:
     return market_now(call, names, ref) or await market_ref(call, names, ref) or (0, None)
 
 
-def _is_one(leverage: Any) -> bool:
-    return leverage is None or (type(leverage) is int and leverage == 1)
-
-
 def spec_of(body: OrderRequest, market: int) -> OrderSpec:
     """What the engine is asked for. A MARKET order is IOC unless it asks for FOK."""
-    at_market = FOK if body.tif == FOK else IOC
+    said = body.__dict__  # a model's attributes are looked up in Python when they are asked for one by one
+    kind, tif = said["type"], said["tif"]
+    if kind != LIMIT:
+        tif = FOK if tif == FOK else IOC
+    leverage = said["leverage"]
     return OrderSpec(
         market,
-        BUY if body.side == "BUY" else SELL,
-        body.type,
-        (body.tif or GTC) if body.type == LIMIT else at_market,
-        body.price,
-        body.qty,
-        body.slippage_cap_cents,
-        body.reduce_only or False,
-        body.client_order_id,
-        body.timestamp_ms,
-        body.recv_window_ms,
-        body.expires_at_ms,
-        body.stp or CANCEL_MAKER,
-        body.confirm_fat_finger or False,
-        _is_one(body.leverage),
-        body.margin_mode is None,
+        BUY if said["side"] == "BUY" else SELL,
+        kind,
+        tif or GTC,
+        said["price"],
+        said["qty"],
+        said["slippage_cap_cents"],
+        said["reduce_only"] or False,
+        said["client_order_id"],
+        said["timestamp_ms"],
+        said["recv_window_ms"],
+        said["expires_at_ms"],
+        said["stp"] or CANCEL_MAKER,
+        said["confirm_fat_finger"] or False,
+        leverage is None or (type(leverage) is int and leverage == 1),
+        said["margin_mode"] is None,
     )
 
 
