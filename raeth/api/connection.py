@@ -55,7 +55,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_made(transport)
         self.app = getattr(self.app, "work", self.app)  # an application that tells before it begins what it needs
         self._head_is_open = False
-        self._head_began = False
+        self._head_began = self._has_begun = False
         self._head_bytes = 0
         self._upgrades = False
         self._target: Target = (b"", "", b"", b"")
@@ -71,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._head_began = False
+        self._head_began = self._has_begun = False
         patience = self._patience
         if patience.idle:
             patience.due, patience.idle = 0.0, False
@@ -166,7 +166,11 @@ class BoundedHttp(HttpToolsProtocol):
         """The request is here, or as much of it as came in one piece."""
         exchange, self._beginning = self._beginning, None
         assert exchange is not None
-        exchange.begin(self.app)
+        if self._has_begun:  # a piece may hold a thousand, and others want to be heard in between
+            self.loop.call_soon(exchange.begin, self.app)
+        else:
+            self._has_begun = True
+            exchange.begin(self.app)
 
     def on_response_complete(self) -> None:
         """Go on with the request that waits behind, or wait for the next."""
@@ -177,7 +181,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.pipeline:
             exchange, app = self.pipeline.pop()
             # Not here: one that is answered at once would begin the next one, and that one the next.
-            self.loop.call_soon(cast(Exchange, exchange).begin, app)
+            self.loop.call_soon(cast("Exchange", exchange).begin, app)
         else:
             self._patience.expect(self.timeout_keep_alive, idle=True)
 

@@ -230,3 +230,21 @@ async def test_who_runs_at_once_asks_for_a_task_before_it_waits(desk: Desk) -> N
             assert (await line.answer())[0] == status
             await until(lambda: not house.server.server_state.tasks)
         assert len(ran) == 1 and ran[0] is not None
+
+
+async def test_many_in_one_piece_leave_the_loop_to_others_in_between() -> None:
+    loop = asyncio.get_running_loop()
+    turns: list[int] = []
+    seen: list[int] = []
+
+    async def quick(exchange: Exchange) -> None:
+        seen.append(len(turns))
+        loop.call_soon(turns.append, len(turns))
+        exchange.answer(200, b"content-length: 0\r\n", b"")
+
+    async with serving(AtOnce(quick)) as house:
+        line = await house.line()
+        line.say(*(get("/") for _ in range(200)))
+        for _ in range(200):
+            assert (await line.answer())[0] == 200
+        assert seen == list(range(200)), "others had their turn between any two"
