@@ -39,7 +39,7 @@ from raeth.journal.chain import head_of, next_row, verify
 from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
 from raeth.sequencer.health import Health
 from raeth.sequencer.replaying import replay, replayed
-from raeth.sequencer.waiting import Item, Needed, fail, item_of, release, unless
+from raeth.sequencer.waiting import Item, Needed, fail, item_of, join, release, unless
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -182,6 +182,8 @@ class Writer:
         try:
             sure = self._sure and not wanted
             begun = Begun(self._head, [], {}, None, following.mark) if sure else await self._begin(wanted)
+            age_ms = 0 if begun.now_ms is None else self.now_ms() - begun.now_ms
+            self._queue = join(batch, self._queue, MAX_BATCH, age_ms)
             carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
             ts = self._stamp(begun)
             missing: list[Committed] = []
@@ -375,15 +377,12 @@ class Writer:
         waiting, self._catching = self._catching, []  # who comes later may mean rows that were read too early
         error: RaethError | None = RaethError(Code.SERVICE_DEGRADED)
         try:
-            more = True
-            while more:
-                rows = await unless(locking, self.journal.read(self.state.seq, FOLLOW_ROWS))
-                if rows is None:
-                    self._catching, waiting = waiting + self._catching, []
-                    return
+            while (rows := await unless(locking, self.journal.read(self.state.seq, FOLLOW_ROWS))) is not None:
                 self._follow(rows)
-                more = len(rows) == FOLLOW_ROWS
-            error = None
+                if len(rows) < FOLLOW_ROWS:
+                    error = None
+                    return
+            self._catching, waiting = waiting + self._catching, []
         except JournalUnavailable as trouble:
             log.warning("other nodes' commands cannot be read", error=str(trouble))
         finally:
@@ -449,6 +448,7 @@ class Writer:
             attempt += 1
             if self._valid and self.health.mode == "retrying" and await self._writes_again():
                 return
+        self._behind = self._following.asked = False  # if it is closing, it ends without last words
 
     def _still_retrying(self, trouble: Exception) -> None:
         if self.health.mode == "retrying":  # else it was stopped, and why matters more

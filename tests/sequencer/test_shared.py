@@ -17,7 +17,7 @@ from raeth.engine.snapshot import state_hash
 from raeth.journal.sqlite import SqliteJournal
 from raeth.sequencer import Committed, Sequencer, SettingsDiffer
 from raeth.store.projector import Projector
-from tests.sequencer.node import OPEN_AT, RULES, key, order, prepare, query, signup, spec, trader, until
+from tests.sequencer.node import OPEN_AT, RULES, ids, key, order, prepare, query, signup, spec, trader, until
 
 NODES = 3
 
@@ -150,6 +150,30 @@ async def test_what_a_node_took_itself_does_not_wait_for_what_it_left_to_another
         own = await one.submit(signup(2))
         assert own.seq > theirs.seq > 0
         await until(lambda: one.tables_seq >= own.seq)
+
+
+async def test_what_comes_while_a_node_waits_for_the_lock_goes_along_but_for_keys_not_looked_up(path: Path) -> None:
+    async with venue(path, nodes=1) as (node,):
+        agent = await trader(node)
+        kept = key(agent, "kept")
+        once = await node.submit(order(node, agent), [kept])
+        holder = SqliteJournal(path)
+        await holder.open()
+        await holder.begin(node.durable_seq)
+        first = node.enqueue(signup(1))
+        await until(lambda: not node._queue)  # it waits for the lock
+        late = [
+            node.enqueue(command, keys)
+            for command, keys in [(signup(2), []), (signup(3), []), (order(node, agent), [kept]), (signup(4), [])]
+        ]
+        batches: list[list[int]] = []
+        node.listeners.append(lambda facts: batches.append([fact.seq - once.seq for fact in facts]))
+        await holder.rollback()
+        outcomes = await asyncio.gather(first, *late)
+        assert batches == [[1, 2, 3], [4]]
+        assert [outcomes[n].seq - once.seq for n in (0, 1, 2, 4)] == [1, 2, 3, 4]
+        assert ids(outcomes[3]) == [(ids(once)[0][0], True)]
+        await holder.close()
 
 
 async def test_a_late_node_catches_up_from_the_journal(path: Path) -> None:
