@@ -10,12 +10,12 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raeth.journal import postgres_functions, postgres_session
 from raeth.journal.base import EMPTY_HEAD, JournalDamaged, JournalRefused, JournalUnavailable, Key, Row, Write
-from raeth.journal.chain import head_of
+from raeth.journal.chain import head_of, next_row
 from raeth.journal.postgres import PostgresJournal
 from raeth.journal.postgres_session import numbered
 from raeth.journal.scrub import verify_tail
@@ -173,6 +173,38 @@ async def test_a_value_that_exists_is_refused_without_showing_it(journal: Postgr
     with pytest.raises(JournalRefused, match="unique") as caught:
         await journal.execute([insert])
     assert "secret" not in str(caught.value)
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, unique=True),
+    st.lists(st.binary(), min_size=1),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_whatever_characters_and_bytes_come_back(
+    journal: PostgresJournal, texts: list[str], blobs: list[bytes]
+) -> None:
+    """They travel as text in one message with the COMMIT."""
+    begun = await journal.begin(0)
+    rows: list[Row] = []
+    for blob in blobs:
+        rows.append(next_row(head_of(rows[-1]) if rows else begun.head, begun.head.ts, blob, blob[::-1]))
+    keys = [Key(rows[0].seq, text, rows[-1].seq, place, blobs[0]) for place, text in enumerate(texts)]
+    await journal.commit(rows, keys)
+    known = await journal.begin(begun.head.seq, [(rows[0].seq, text) for text in texts])
+    await journal.rollback()
+    assert known.behind == rows
+    assert known.hits == {(key.owner, key.key): key for key in keys}
+
+
+async def test_a_text_the_database_cannot_hold_is_refused(journal: PostgresJournal, make_chain: MakeChain) -> None:
+    for text in ("a\0b", "\ud800"):
+        await journal.begin(0)
+        with pytest.raises(JournalRefused) as caught:
+            await journal.commit(make_chain(1), [Key(1, text, 1, 0, b"")])
+        assert not caught.value.outcome_unknown
+    assert await journal.read(0) == []
+    await journal.begin(0)
+    await journal.commit(make_chain(1))
 
 
 # ---- a session is killed ----
