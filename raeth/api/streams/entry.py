@@ -99,7 +99,7 @@ class Desk:
             "cancel_all": (self._cancel_all, Budget.CANCEL, (CANCEL, TRADE), TypeAdapter(CancelAllParams)),
         }
 
-    def take(self, message: replies.Incoming, identity: Identity) -> Rest | None:
+    def take(self, message: replies.Asked, identity: Identity) -> Rest | None:
         """Do what `message` asks for. It has its place in the order on return, or when the rest that is returned has
         been done; the reply comes later."""
         handler, budget, scopes, params = self._ops[message.op]
@@ -110,7 +110,7 @@ class Desk:
             return partial(self._take, message, identity)
         try:
             meter.charge(1)
-            body: Any = _validated(params, message)
+            body = _validated(params, message)
             if message.op == "submit_order" and self._in_flight < IN_FLIGHT_MAX:
                 market = market_now(self._call, self._venue.names, body.market_id)
                 if market is not None:
@@ -121,7 +121,7 @@ class Desk:
             return None
         return partial(self._handle, handler, message, identity, body)
 
-    async def _take(self, message: replies.Incoming, identity: Identity) -> None:
+    async def _take(self, message: replies.Asked, identity: Identity) -> None:
         handler, budget, scopes, params = self._ops[message.op]
         try:
             await self._admit(identity, budget, scopes)
@@ -131,7 +131,7 @@ class Desk:
         else:
             await self._handle(handler, message, identity, body)
 
-    async def _handle(self, handler: Handler, message: replies.Incoming, identity: Identity, body: Any) -> None:
+    async def _handle(self, handler: Handler, message: replies.Asked, identity: Identity, body: Any) -> None:
         try:
             await self._room.wait()
             await handler(message, identity, body)
@@ -166,16 +166,16 @@ class Desk:
 
     # ---- replies ----
 
-    def _fail(self, message: replies.Incoming, error: BaseException) -> None:
+    def _fail(self, message: replies.Asked, error: BaseException) -> None:
         if not isinstance(error, RaethError):
             assert isinstance(error, Exception)
             error = answers.unexpected(self._call.request_id, error)
         self._say(replies.error(message.op, message.request_id, error))
 
-    def _done(self, message: replies.Incoming, body: Any) -> None:
+    def _done(self, message: replies.Asked, body: Any) -> None:
         self._say(replies.ack(message.op, message.request_id, body if isinstance(body, bytes) else encode(body)))
 
-    def _order_reply(self, message: replies.Incoming, body: OrderBody) -> None:
+    def _order_reply(self, message: replies.Asked, body: OrderBody) -> None:
         """An order that was judged: declined or not."""
         if body.status != REJECTED or body.reject_reason is None:
             self._done(message, body)
@@ -201,7 +201,7 @@ class Desk:
         if self._in_flight == IN_FLIGHT_MAX - 1:
             self._room.set()
 
-    def _later(self, message: replies.Incoming, reply: Awaitable[None]) -> None:
+    def _later(self, message: replies.Asked, reply: Awaitable[None]) -> None:
         """Answer when the outcome is there, without keeping the next message waiting."""
 
         async def run() -> None:
@@ -216,19 +216,19 @@ class Desk:
 
     # ---- the calls ----
 
-    async def _submit(self, message: replies.Incoming, identity: Identity, body: OrderRequest) -> None:
+    async def _submit(self, message: replies.Asked, identity: Identity, body: Any) -> None:
         self._place(message, identity, body, *await resolve(self._call, self._venue.names, body.market_id))
 
     def _place(
-        self, message: replies.Incoming, identity: Identity, body: OrderRequest, market: int, name: MarketName | None
+        self, message: replies.Asked, identity: Identity, body: Any, market: int, name: MarketName | None
     ) -> None:
-        spec = spec_of(body, market)
+        spec = body.spec(market) if isinstance(body, replies.PlainParams) else spec_of(body, market)
         key = key_of(identity.agent, body, spec, name)
         command = cmd.PlaceOrder(identity.agent, identity.key_id, spec)
         self._venue.sequencer.enqueue_for(_Placing(self, message, name), command, () if key is None else (key,))
         self._depart()
 
-    def placed(self, message: replies.Incoming, name: MarketName | None, outcome: Outcome) -> None:
+    def placed(self, message: replies.Asked, name: MarketName | None, outcome: Outcome) -> None:
         """Answer an order that was judged."""
         self._land()
         try:
@@ -240,12 +240,12 @@ class Desk:
         except Exception as error:
             self._fail(message, error)
 
-    def not_placed(self, message: replies.Incoming, error: RaethError) -> None:
+    def not_placed(self, message: replies.Asked, error: RaethError) -> None:
         """Answer an order that was not, or that nobody knows the fate of."""
         self._land()
         self._fail(message, error)
 
-    async def _amend(self, message: replies.Incoming, identity: Identity, body: AmendParams) -> None:
+    async def _amend(self, message: replies.Asked, identity: Identity, body: AmendParams) -> None:
         names = self._venue.names
         number = order_number(names, body.order_id)
         future = self._queue(cmd.AmendOrder(identity.agent, identity.key_id, number, body.price, body.qty))
@@ -260,7 +260,7 @@ class Desk:
 
         self._later(message, reply())
 
-    async def _cancel(self, message: replies.Incoming, identity: Identity, body: CancelParams) -> None:
+    async def _cancel(self, message: replies.Asked, identity: Identity, body: CancelParams) -> None:
         names = self._venue.names
         command: cmd.Command
         if body.order_id is not None:
@@ -291,7 +291,7 @@ class Desk:
             raise RaethError(Code.ORDER_NOT_FOUND)
         raise await why_not_open(self._call, self._venue.names, self._venue.names.uuid(known.id))
 
-    async def _cancel_all(self, message: replies.Incoming, identity: Identity, body: CancelAllParams) -> None:
+    async def _cancel_all(self, message: replies.Asked, identity: Identity, body: CancelAllParams) -> None:
         call, names = self._call, self._venue.names
         at_most(self._venue.settings.limits.cancel_list, body.client_order_ids)
         command = cmd.CancelOrders(
@@ -311,7 +311,7 @@ class Desk:
 
         self._later(message, reply())
 
-    async def _quotes(self, message: replies.Incoming, identity: Identity, body: QuotesRequest) -> None:
+    async def _quotes(self, message: replies.Asked, identity: Identity, body: QuotesRequest) -> None:
         call, names = self._call, self._venue.names
         at_most(self._venue.settings.limits.quote_levels, body.bids, body.asks)
         market, name = await resolve(call, names, body.market_id)
@@ -345,7 +345,7 @@ class _Placing:
 
     __slots__ = ("_desk", "_message", "_name")
 
-    def __init__(self, desk: Desk, message: replies.Incoming, name: MarketName | None) -> None:
+    def __init__(self, desk: Desk, message: replies.Asked, name: MarketName | None) -> None:
         self._desk = desk
         self._message = message
         self._name = name
@@ -360,8 +360,10 @@ class _Placing:
         self._desk.not_placed(self._message, error)
 
 
-def _validated(params: TypeAdapter[Any], message: replies.Incoming) -> BaseModel:
+def _validated(params: TypeAdapter[Any], message: replies.Asked) -> Any:
     """The body, by the rules of a request's. Raises BAD_REQUEST, VALIDATION_FAILED or BATCH_SIZE_EXCEEDED."""
+    if isinstance(message, replies.PlainOrder):
+        return message.params
     try:
         body: BaseModel = params.validator.validate_json(bytes(message.params) if message.has("params") else b"{}")
     except ValidationError as error:

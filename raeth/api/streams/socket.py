@@ -231,10 +231,10 @@ class Socket:
         if self._wire.unread_bytes > self._limits.unread_bytes:
             self.cut("too slow: answers have not been read")
 
-    async def _control_message(self, message: replies.Incoming) -> None:
+    async def _control_message(self, message: replies.Asked) -> None:
         if self._within_budget(message.op, message.request_id):
             try:
-                if message.op in replies.ORDER_ENTRY:
+                if isinstance(message, replies.PlainOrder) or message.op in replies.ORDER_ENTRY:
                     raise RaethError(Code.UNAUTHENTICATED)
                 await self._obey(message)
             except Exception as error:

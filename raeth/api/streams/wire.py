@@ -87,7 +87,7 @@ class TextReader(StreamReader):
     as long as nothing else came before them.
 
     Where a frame may begin the protocol asks `at_eof`. Whatever else begins there is left to its parser, byte for byte,
-    which stays the judge of all that can be wrong; it takes a frame through eight generators, at ten times the cost.
+    which stays the judge of all that can be wrong; it takes a frame through eight generators, at five times the cost.
     """
 
     def __init__(self, conn: ServerProtocol) -> None:
