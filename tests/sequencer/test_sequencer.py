@@ -16,7 +16,7 @@ from raeth.clock import ManualClock, RealClock
 from raeth.engine import codec
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
-from raeth.engine.snapshot import dump, state_hash
+from raeth.engine.snapshot import state_hash
 from raeth.engine.types import ENGINE_VERSION, SELL
 from raeth.errors import Code, RaethError
 from raeth.journal.base import JournalUnavailable, Row, Write
