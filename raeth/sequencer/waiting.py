@@ -21,10 +21,6 @@ Needed = Callable[[State, int], bool]
 """Whether a command still has something to do, asked under the lock with the state and the stamp it would have."""
 
 
-EARLY_MS = 10
-"""A command is stamped at most so long before it came."""
-
-
 class Waits(Protocol):
     """Who waits for an outcome: a future, or whoever needs none of its services.
 
@@ -63,14 +59,11 @@ def item_of(command: Command) -> Item:
     return Item(asyncio.get_running_loop().create_future(), command)
 
 
-def join(batch: list[Item], queue: list[Item], most: int, age_ms: int) -> list[Item]:
-    """Extend `batch` by what came while it waited for the lock, up to the first with keys, which nobody has looked up;
-    the rest of `queue`. `age_ms` ago the time was read that all of them are stamped with."""
-    count = 0
-    if age_ms <= EARLY_MS:
-        room = min(len(queue), most - len(batch))
-        while count < room and not queue[count].keys:
-            count += 1
+def join(batch: list[Item], queue: list[Item], most: int) -> list[Item]:
+    """Extend `batch` by what stands in `queue`, up to the first with keys, which nobody has looked up; the rest."""
+    count, room = 0, min(len(queue), most - len(batch))
+    while count < room and not queue[count].keys:
+        count += 1
     if not count:
         return queue
     batch += queue[:count]

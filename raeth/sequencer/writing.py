@@ -61,6 +61,9 @@ FOLLOW_ROWS: Final = 500
 CLOCKS_MS: Final = 250
 """How far the machine's clock and the database's may be apart."""
 
+EARLY_MS: Final = 10
+"""A command may be stamped with a time so long before it came: the database's, read when the lock was given."""
+
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to write again after the journal failed; the last one repeats."""
 
@@ -182,8 +185,7 @@ class Writer:
         try:
             sure = self._sure and not wanted
             begun = Begun(self._head, [], {}, None, following.mark) if sure else await self._begin(wanted)
-            age_ms = 0 if begun.now_ms is None else self.now_ms() - begun.now_ms
-            self._queue = join(batch, self._queue, MAX_BATCH, age_ms)
+            self._join(batch, begun.now_ms)
             carries = self.journal.tight or following.due(asyncio.get_running_loop().time())
             ts = self._stamp(begun)
             missing: list[Committed] = []
@@ -224,9 +226,19 @@ class Writer:
         self.health.commit_seconds += time.perf_counter() - started
         following.hold(facts)
         self._note_tables(mark, len(missing))
-        await self._answer(batch)
-        if facts:
+        if facts and any(item.replays for item in batch):
+            self._publish(facts)  # reading a first answer back takes a while, and whoever has been answered may read on
+            await self._answer(batch)
+        else:
+            await self._answer(batch)
             self._publish(facts)
+
+    def _join(self, batch: list[Item], stamp_ms: int | None) -> None:
+        """What came while the batch waited for the lock goes with it, unless it would be stamped with a time noticeably
+        before it came, or with one before something that has fallen due since."""
+        now_ms = self.now_ms()
+        if stamp_ms is None or (now_ms - stamp_ms <= EARLY_MS and now_ms < self.state.next_due):
+            self._queue = join(batch, self._queue, MAX_BATCH)
 
     def _note_tables(self, mark: int | None, projected: int) -> None:
         """After a commit: how far the tables are now, and when they are to be looked after next."""
@@ -241,7 +253,7 @@ class Writer:
 
     def _publish(self, facts: list[Committed]) -> None:
         """Tell the listeners. One that fails has only itself to blame: what it was told is durable."""
-        for listener in self.listeners:
+        for listener in self.listeners if facts else ():
             try:
                 listener(facts)
             except Exception:
