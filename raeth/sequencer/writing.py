@@ -61,7 +61,7 @@ FOLLOW_ROWS: Final = 500
 CLOCKS_MS: Final = 250
 """How far the machine's clock and the database's may be apart."""
 
-EARLY_MS: Final = 10
+EARLY_MS: Final = 5
 """A command may be stamped with a time so long before it came: the database's, read when the lock was given."""
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
