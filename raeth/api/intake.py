@@ -14,12 +14,15 @@ import msgspec
 from raeth.api.call import Call
 from raeth.api.lookup import market_now, market_ref
 from raeth.api.schemas.orders import OrderRequest
+from raeth.api.schemas.plain_orders import PlainOrderRequest
 from raeth.api.views.names import MarketName, Names
 from raeth.engine.commands import OrderSpec
 from raeth.engine.types import BUY, CANCEL_MAKER, FOK, GTC, IOC, LIMIT, SELL
 from raeth.idempotency import IdemKey
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+AnyOrder = OrderRequest | PlainOrderRequest
 
 Placed = tuple[int, MarketName | None]
 
@@ -29,8 +32,10 @@ async def resolve(call: Call, names: Names, ref: str) -> Placed:
     return market_now(call, names, ref) or await market_ref(call, names, ref) or (0, None)
 
 
-def spec_of(body: OrderRequest, market: int) -> OrderSpec:
+def spec_of(body: AnyOrder, market: int) -> OrderSpec:
     """What the engine is asked for. A MARKET order is IOC unless it asks for FOK."""
+    if type(body) is PlainOrderRequest:
+        return body.spec(market)
     said = body.__dict__  # a model's attributes are looked up in Python when they are asked for one by one
     kind, tif = said["type"], said["tif"]
     if kind != LIMIT:
@@ -61,7 +66,7 @@ def _told(value: Any) -> str | None:
     return None if value is None else json.dumps(value, sort_keys=True)
 
 
-def fingerprint(body: OrderRequest, spec: OrderSpec, name: MarketName | None, atomic: bool = False) -> bytes:
+def fingerprint(body: AnyOrder, spec: OrderSpec, name: MarketName | None, atomic: bool = False) -> bytes:
     """What tells a replay from a conflict: the order as parsed, less `timestamp_ms` and `recv_window_ms`.
 
     The market goes in by its symbol, whichever way it was named; what nobody knows, by the caller's own words: so the
@@ -87,7 +92,7 @@ def fingerprint(body: OrderRequest, spec: OrderSpec, name: MarketName | None, at
 
 
 def key_of(
-    agent: int, body: OrderRequest, spec: OrderSpec, name: MarketName | None, place: int = 0, atomic: bool = False
+    agent: int, body: AnyOrder, spec: OrderSpec, name: MarketName | None, place: int = 0, atomic: bool = False
 ) -> IdemKey | None:
     """The idempotency key of an order that has one."""
     if body.client_order_id is None:

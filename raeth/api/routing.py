@@ -34,7 +34,7 @@ from raeth.api import answers, openapi
 from raeth.api.access import Access, Budget
 from raeth.api.budgets import GATED
 from raeth.api.call import Call
-from raeth.api.parsing import BodyReader, QueryReader, reject_query
+from raeth.api.parsing import BodyReader, Plain, QueryReader, reject_query
 from raeth.errors import Code
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Declared:
     """Name → answer."""
     media_type: str = "application/json"
     in_schema: bool = True
+    plain: Plain | None = None
+    """Reads the body as it mostly is; whatever else it is the model reads."""
     at_once: bool = False
     """The endpoint needs no task: it waits for nothing, or awaits `call.as_task` before it does."""
 
@@ -247,7 +249,7 @@ class VenueRoute(APIRoute):
         self._is_api = declared.path.startswith(API)
         limits = venue.settings.limits
         self._read_body = (
-            BodyReader(plan.body_model, plan.body_default, limits.body_bytes, limits.body_deadline_ms)
+            BodyReader(plan.body_model, plan.body_default, limits.body_bytes, limits.body_deadline_ms, declared.plain)
             if plan.body_model is not None
             else None
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from raeth.api.intake import key_of, spec_of
 from raeth.api.schemas.orders import OrderRequest
-from raeth.api.streams.replies import Incoming, PlainOrder, PlainParams, Unreadable, read, read_any, read_plain
+from raeth.api.schemas.plain_orders import PlainOrderRequest, read_plain_order
+from raeth.api.streams.replies import Incoming, PlainOrder, Unreadable, read, read_any, read_plain
 from raeth.api.views.names import MarketName
 
 SCHEMA = TypeAdapter(OrderRequest)
@@ -107,6 +109,7 @@ def test_what_is_taken_as_plain_the_schema_takes_and_means_the_same(request: pyt
         params: Any = plain.params
         spec = params.spec(7)
         assert spec == spec_of(body, 7)
+        assert read_plain_order(bytes(message.params)) == params
         for name in (None, MarketName("uuid", "BTC")):
             assert key_of(3, params, spec, name) == key_of(3, body, spec, name)
 
@@ -114,9 +117,28 @@ def test_what_is_taken_as_plain_the_schema_takes_and_means_the_same(request: pyt
     assert len(found) == 3 and min(found.values()) >= 20, found
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: raw.decode().encode("utf-16"),
+        lambda raw: raw + b"\0",
+        lambda raw: raw.replace(b"mm:1", b"mm\xff1"),
+        lambda raw: raw.replace(b"mm:1", b"mm\xc3"),
+        lambda raw: raw.replace(b"LIMIT", b"LIMIT\xed\xa0\x80"),
+        lambda raw: raw.replace(b'"qty"', b'"q\xffty"'),
+        lambda raw: b"",
+    ],
+)
+def test_bytes_that_are_no_text_are_the_schemas_to_refuse(spoil: Callable[[bytes], bytes]) -> None:
+    good = joined([*(GOOD | {"client_order_id": '"mm:1"'}).items()]).encode()
+    assert read_plain_order(good) is not None
+    assert read_plain_order(spoil(good)) is None
+
+
 def test_every_field_of_the_schema_is_thought_of() -> None:
-    left_out = set(OrderRequest.model_fields) - set(PlainParams.__struct_fields__)
-    assert set(PlainParams.__struct_fields__) <= set(OrderRequest.model_fields)
+    left_out = set(OrderRequest.model_fields) - set(PlainOrderRequest.__struct_fields__)
+    assert set(PlainOrderRequest.__struct_fields__) <= set(OrderRequest.model_fields)
     assert left_out == {"slippage_cap_cents", "timestamp_ms", "recv_window_ms", "leverage", "margin_mode"}
     assert all(OrderRequest.model_fields[name].default is None for name in left_out)
 

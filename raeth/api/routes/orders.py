@@ -38,6 +38,7 @@ from raeth.api.schemas.order_views import (
     PreviewView,
 )
 from raeth.api.schemas.orders import AmendRequest, BatchRequest, CancelRequest, OrderRequest
+from raeth.api.schemas.plain_orders import read_plain_order
 from raeth.api.schemas.queries import FillsQuery, OrdersQuery
 from raeth.api.views.names import Names, iso
 from raeth.api.views.orders import OrderBody, declined_amend, encode, levels, order_body, reject_details
@@ -69,6 +70,7 @@ NOT_OPEN: Final = (Code.ORDER_NOT_FOUND, Code.FORBIDDEN, Code.ORDER_ALREADY_FILL
     errors=(Code.IDEMPOTENCY_CONFLICT, *WRITE_ERRORS),
     declines=PLACE_DECLINES,
     at_once=True,
+    plain=read_plain_order,
 )
 async def place_order(call: Call, body: OrderRequest) -> Ordered:
     """Always 200 once the order was judged: a declined one has `status: "REJECTED"` and the repair as numbers.

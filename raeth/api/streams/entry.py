@@ -222,7 +222,7 @@ class Desk:
     def _place(
         self, message: replies.Asked, identity: Identity, body: Any, market: int, name: MarketName | None
     ) -> None:
-        spec = body.spec(market) if isinstance(body, replies.PlainParams) else spec_of(body, market)
+        spec = spec_of(body, market)
         key = key_of(identity.agent, body, spec, name)
         command = cmd.PlaceOrder(identity.agent, identity.key_id, spec)
         self._venue.sequencer.enqueue_for(_Placing(self, message, name), command, () if key is None else (key,))

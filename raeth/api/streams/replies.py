@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from raeth.api.schemas.common import MARKET_PATTERN, NAME_PATTERN, SAFE_INT
-from raeth.api.schemas.orders import Side, Stp, Tif
-from raeth.engine.commands import OrderSpec
-from raeth.engine.types import BUY, CANCEL_MAKER, GTC, LIMIT, SELL
+from raeth.api.schemas.plain_orders import UNREADABLE, PlainOrderRequest
 from raeth.errors import Code, RaethError
 
 encode: Final = msgspec.json.Encoder().encode
@@ -36,60 +33,11 @@ class Incoming(msgspec.Struct, forbid_unknown_fields=True):
         return bytes(value) not in (b"", b"null") if name == "params" else value is not None
 
 
-Int = Annotated[int, Meta(ge=-SAFE_INT, le=SAFE_INT)]
-
-
-def _whole(pattern: str) -> str:
-    """A schema's pattern for Python's engine, whose `$` leaves room for a line feed."""
-    return pattern.removesuffix("$") + r"\Z"
-
-
-class PlainParams(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """What most orders look like: a limit order without the seldom fields. All that this takes the schema of
-    `OrderRequest` takes too, and means the same by it."""
-
-    market_id: Annotated[str, Meta(pattern=_whole(MARKET_PATTERN))]
-    side: Side
-    type: Literal["LIMIT"]
-    price: Int
-    qty: Int
-    tif: Tif | None = None
-    reduce_only: bool | None = None
-    client_order_id: Annotated[str, Meta(pattern=_whole(NAME_PATTERN))] | None = None
-    expires_at_ms: Int | None = None
-    stp: Stp | None = None
-    confirm_fat_finger: bool | None = None
-
-    leverage: ClassVar[None] = None
-    margin_mode: ClassVar[None] = None
-
-    def spec(self, market: int) -> OrderSpec:
-        """What the engine is asked for: what `intake.spec_of` makes of the schema's model."""
-        return OrderSpec(
-            market,
-            BUY if self.side == "BUY" else SELL,
-            LIMIT,
-            self.tif or GTC,
-            self.price,
-            self.qty,
-            None,
-            self.reduce_only or False,
-            self.client_order_id,
-            None,
-            None,
-            self.expires_at_ms,
-            self.stp or CANCEL_MAKER,
-            self.confirm_fat_finger or False,
-            True,
-            True,
-        )
-
-
 class PlainOrder(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A message that places such an order, read and validated in one step."""
 
     op: Literal["submit_order"]
-    params: PlainParams
+    params: PlainOrderRequest
     request_id: Annotated[str, Meta(min_length=1, max_length=REQUEST_ID_MAX)] | None = None
 
 
@@ -130,9 +78,6 @@ class Unreadable(Exception):
         self.request_id = request_id
 
 
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-
-
 def read(text: str) -> Asked:
     """One message of a client. Raises Unreadable."""
     return read_plain(text) or read_any(text)
@@ -144,7 +89,7 @@ def read_plain(text: str) -> PlainOrder | None:
         return None
     try:
         return _plainly(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -152,7 +97,7 @@ def read_any(text: str) -> Incoming:
     """One message of whatever kind, its `params` as they are. Raises Unreadable."""
     try:
         message = _decode(text)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _unreadable(text, _why(error)) from None
     if message.request_id is not None and not 0 < len(message.request_id) <= REQUEST_ID_MAX:
         raise Unreadable(None, None, f"request_id: 1 to {REQUEST_ID_MAX} characters")
@@ -180,7 +125,7 @@ def _unreadable(text: str, why: str) -> Unreadable:
     """Echo op and request_id where they can be made out, so that the client finds its fault."""
     try:
         found = _loosely(text)
-    except _UNREADABLE:
+    except UNREADABLE:
         found = None
     if not isinstance(found, dict):
         return Unreadable(None, None, why)
