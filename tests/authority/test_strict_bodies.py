@@ -127,6 +127,9 @@ WAYS_OUT = frozenset(
     {"httpx2", "httpx", "requests", "aiohttp", "urllib.request", "http.client", "websockets", "smtplib"}
 )
 
+NO_WAY_OUT = frozenset({"websockets.protocol"})
+"""Bytes in, bytes out, without a connection: what speaks the protocol on sockets that others have opened."""
+
 
 @pytest.mark.parametrize("room", ["api", "store", "engine", "journal", "series"])
 def test_no_request_makes_the_venue_call_somebody(room: str) -> None:
@@ -139,5 +142,6 @@ def test_no_request_makes_the_venue_call_somebody(room: str) -> None:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module is not None:
                 names = [node.module]
+            names = [name for name in names if name not in NO_WAY_OUT]
             out = [name for name in names if name in WAYS_OUT or name.split(".")[0] in WAYS_OUT - {"urllib.request"}]
             assert not out, (path.name, out)

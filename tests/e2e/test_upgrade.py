@@ -37,29 +37,33 @@ def contents(path: Path) -> list[str]:
         return list(connection.iterdump())
 
 
-def oldest_tables(folder: Path) -> set[str]:
-    """What the first version of the tables consists of."""
+def oldest_tables(folder: Path) -> dict[str, str]:
+    """What the first version of the tables consists of, by name, and the statement that makes it."""
     path = folder / "oldest.db"
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         command.upgrade(migrate.configuration(connection), OLDEST)
     engine.dispose()
-    return set(schema(path))
+    return schema(path)
 
 
 def age(database: Path, folder: Path) -> None:
-    """Take away what came after the oldest version, as if the venue had always been run by that one."""
+    """Take away what came after the oldest version, and bring back what went, as if the venue had always been run by
+    that one."""
     journal = {"journal", "journal_keys", "journal_meta", "snapshots"}
     oldest = oldest_tables(folder)
-    later = set(schema(database)) - oldest - journal
+    now = schema(database).keys()
+    later, gone = now - oldest.keys() - journal, oldest.keys() - now
     with closing(sqlite3.connect(database)) as connection:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             if name in later:
                 connection.execute(f'DROP TABLE "{name}"')
+        for name in gone:
+            connection.execute(oldest[name])
         connection.execute("UPDATE alembic_version SET version_num = ?", (OLDEST,))
         connection.commit()
     assert later, "there is nothing to upgrade"
-    assert set(schema(database)) == oldest | journal
+    assert schema(database).keys() == oldest.keys() | journal
 
 
 def test_a_venue_of_the_oldest_version_goes_on(opened: Host, recording: str) -> None:
