@@ -127,7 +127,7 @@ WAYS_OUT = frozenset(
     {"httpx2", "httpx", "requests", "aiohttp", "urllib.request", "http.client", "websockets", "smtplib"}
 )
 
-NO_WAY_OUT = frozenset({"websockets.protocol"})
+NO_WAY_OUT = frozenset(f"websockets.{name}" for name in ("protocol", "server", "speedups", "streams", "utils"))
 """Bytes in, bytes out, without a connection: what speaks the protocol on sockets that others have opened."""
 
 
