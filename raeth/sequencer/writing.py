@@ -236,9 +236,11 @@ class Writer:
     def _join(self, batch: list[Item], stamp_ms: int | None) -> None:
         """What came while the batch waited for the lock goes with it, unless it would be stamped with a time noticeably
         before it came, or with one before something that has fallen due since."""
-        now_ms = self.now_ms()
-        if stamp_ms is None or (now_ms - stamp_ms <= EARLY_MS and now_ms < self.state.next_due):
-            self._queue = join(batch, self._queue, MAX_BATCH)
+        if stamp_ms is not None:
+            now_ms = self.now_ms()  # not asked where it is the machine's: recorded time begins with the first stamp
+            if now_ms - stamp_ms > EARLY_MS or now_ms >= self.state.next_due:
+                return
+        self._queue = join(batch, self._queue, MAX_BATCH)
 
     def _note_tables(self, mark: int | None, projected: int) -> None:
         """After a commit: how far the tables are now, and when they are to be looked after next."""

@@ -23,7 +23,7 @@ WORKERS = 3
 @pytest.mark.parametrize(
     ("seconds", "think_s"),
     [
-        pytest.param(8.0, 0.02, marks=pytest.mark.timeout(400)),
+        pytest.param(8.0, 0.02, marks=[pytest.mark.long, pytest.mark.timeout(400)]),
         pytest.param(120.0, 0.1, marks=[pytest.mark.long, pytest.mark.timeout(1_200)]),
     ],
 )

@@ -167,7 +167,7 @@ async def finish(driver: Driver, venue: VenueProcess, story: JournalStory, compa
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(6, marks=pytest.mark.timeout(300)),
+        pytest.param(4, marks=pytest.mark.timeout(300)),
         pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
