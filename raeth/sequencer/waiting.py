@@ -11,7 +11,7 @@ from raeth.engine.events import Event
 from raeth.engine.state import State
 from raeth.errors import Code, RaethError
 from raeth.idempotency import IdemKey, Outcome, Request
-from raeth.journal.base import Write
+from raeth.journal.base import Journal, JournalDamaged, JournalUnavailable, Write
 
 T = TypeVar("T")
 
@@ -78,6 +78,29 @@ def release(waiting: list[asyncio.Future[None]], error: RaethError | None) -> No
             caught.set_result(None)
         else:
             caught.set_exception(error)
+
+
+async def answer(batch: list[Item], journal: Journal) -> None:
+    """Give every caller its outcome; replayed orders are read back from the journal they are durable in."""
+    for item in batch:
+        if item.done.done():
+            continue
+        told, error = None, item.error
+        if error is None and not item.replays:
+            assert item.outcome is not None
+            told = item.first_answer(item.outcome)
+        elif error is None:
+            try:
+                told = await item.answer(item.outcome, journal)
+            except (JournalUnavailable, JournalDamaged):
+                error = RaethError(Code.SERVICE_DEGRADED)
+        if item.done.done():
+            continue  # the caller hung up while its first answer was read back
+        if told is not None:
+            item.done.set_result(told)
+        else:
+            assert error is not None
+            item.done.set_exception(error)
 
 
 def fail(batch: list[Item]) -> None:

@@ -39,7 +39,7 @@ from raeth.journal.chain import head_of, next_row, verify
 from raeth.sequencer.following import INTERVAL_S, OTHERS_S, Committed, Following, Projects
 from raeth.sequencer.health import Health
 from raeth.sequencer.replaying import replay, replayed
-from raeth.sequencer.waiting import Item, Needed, fail, item_of, join, release, unless
+from raeth.sequencer.waiting import Item, Needed, answer, fail, item_of, join, release, unless
 
 log = structlog.get_logger("raeth.sequencer")
 
@@ -228,9 +228,9 @@ class Writer:
         self._note_tables(mark, len(missing))
         if facts and any(item.replays for item in batch):
             self._publish(facts)  # reading a first answer back takes a while, and whoever has been answered may read on
-            await self._answer(batch)
+            await answer(batch, self.journal)
         else:
-            await self._answer(batch)
+            await answer(batch, self.journal)
             self._publish(facts)
 
     def _join(self, batch: list[Item], stamp_ms: int | None) -> None:
@@ -307,28 +307,6 @@ class Writer:
         if isinstance(self.clock, RealClock) and self._guard.jumped(now):
             raise JournalUnavailable("the machine's clock jumped forward")
         return max(now, self.state.ts)
-
-    async def _answer(self, batch: list[Item]) -> None:
-        """Give every caller its outcome; replayed orders are read back from the journal they are durable in."""
-        for item in batch:
-            if item.done.done():
-                continue
-            answer, error = None, item.error
-            if error is None and not item.replays:
-                assert item.outcome is not None
-                answer = item.first_answer(item.outcome)
-            elif error is None:
-                try:
-                    answer = await item.answer(item.outcome, self.journal)
-                except (JournalUnavailable, JournalDamaged):
-                    error = RaethError(Code.SERVICE_DEGRADED)
-            if item.done.done():
-                continue  # the caller hung up while its first answer was read back
-            if answer is not None:
-                item.done.set_result(answer)
-            else:
-                assert error is not None
-                item.done.set_exception(error)
 
     # Other nodes
 
