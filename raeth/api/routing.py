@@ -205,10 +205,9 @@ class Ordered:
         return not self._exchange.promised
 
     def set_result(self, outcome: Outcome, /) -> None:
-        call, route = self._call, self._route
+        route = self._route
         try:
-            content = self._show(call.done(outcome))
-            rest = answers.send_answer(call, content, route.declared.status_code, route.tally)
+            rest = answers.send_answer(self._call, self.content(outcome), route.declared.status_code, route.tally)
         except Exception as error:
             self.set_exception(error)
         else:

@@ -27,7 +27,7 @@ from raeth.journal.base import (
     Row,
     Write,
 )
-from raeth.journal.checks import check_order, new_mark
+from raeth.journal.checks import check_order, check_there, new_mark
 from raeth.journal.postgres_functions import CREATE, TAKE_LOCK, append_and_commit
 from raeth.journal.postgres_session import (
     WRITER_SETTINGS,
@@ -90,9 +90,11 @@ class PostgresWriter:
         asked_seq = known if isinstance(known, int) else known()
         state = await self._lock(asked_seq, keys)
         known_seq = known if isinstance(known, int) else known()
-        if known_seq > self._head.seq:
+        try:
+            check_there(known_seq, self._head)
+        except JournalDamaged:
             await self.rollback()
-            raise JournalDamaged(self._head.seq + 1, f"the rows up to {known_seq}, which were there, are missing")
+            raise
         # What was learnt while this waited for the lock came along once more.
         behind = [] if state[6] is None else list(map(Row, *state[6:11]))[known_seq - asked_seq :]
         found = () if state[11] is None else map(Key, *state[11:16])
