@@ -142,6 +142,8 @@ def announce(settings: Settings, ready: Ready) -> None:
         f'  cash     curl -s -X POST {url}/api/v1/faucet -H "Authorization: Bearer $KEY"',
         *_admin_lines(settings, ready),
     ]
+    if ready.has_page:
+        lines.insert(0, f"  watch    {url}/   in a browser: the price against the strike, the book, who leads")
     if ready.pending is not None:
         lines.insert(
             0,

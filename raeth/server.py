@@ -34,6 +34,7 @@ from raeth.mcp import http as mcp
 from raeth.nodes.roles import SERIES
 from raeth.nodes.workers import Workers
 from raeth.sequencer import Sequencer
+from raeth.terminal.site import Site
 
 __all__ = ["CannotServe", "Node", "Ready", "assemble", "prepare_data_dir", "serve", "serve_workers"]
 
@@ -60,6 +61,8 @@ class Ready:
     opens_in_s: float
     """… and how long that takes."""
     admin_token_path: Path | None
+    has_page: bool
+    """Whether there is a web page at the address."""
 
 
 Announce = Callable[[Ready], None]
@@ -151,7 +154,8 @@ async def _serve(
 ) -> None:
     node = await assemble(settings, adopt=adopt, worker=worker)
     models = door_for_models(settings)
-    models.venue = create_app(node.venue, mounts={mcp.PATH: models, mcp.ABOUT: models})
+    site = web_page()
+    models.venue = create_app(node.venue, mounts={mcp.PATH: models, mcp.ABOUT: models}, site=site)
     server = _Server(
         uvicorn.Config(
             models.venue,
@@ -178,7 +182,7 @@ async def _serve(
         *feeding,
         asyncio.create_task(watch_chain(node.sequencer), name="scrubber"),
         asyncio.create_task(node.venue.metrics.watch_loop(), name="loop lag"),
-        asyncio.create_task(_announce(server, node, listener, announce), name="announce"),
+        asyncio.create_task(_announce(server, node, site, listener, announce), name="announce"),
         asyncio.create_task(_open_to_models(server, models), name="mcp"),
         asyncio.create_task(_keep_house(server, node, listener), name="house"),
     ]
@@ -209,6 +213,15 @@ def door_for_models(settings: Settings) -> mcp.Door:
     )
 
 
+def web_page() -> Site:
+    """What answers at `/`. The venue lives without it."""
+    try:
+        return Site.read()
+    except OSError as error:
+        log.warning("the web page cannot be read", error=str(error))
+        return Site({})
+
+
 async def _open_to_models(server: uvicorn.Server, models: mcp.Door) -> None:
     """Orders are taken first: what the models' door needs takes half a second to load. The venue lives without it."""
     await _started(server)
@@ -235,7 +248,9 @@ async def _keep_house(server: uvicorn.Server, node: Node, listener: socket.socke
     await housekeeping.keep(node.venue, node.roles, housekeeping.reachable(*listener.getsockname()[:2]))
 
 
-async def _announce(server: uvicorn.Server, node: Node, listener: socket.socket, announce: Announce) -> None:
+async def _announce(
+    server: uvicorn.Server, node: Node, site: Site, listener: socket.socket, announce: Announce
+) -> None:
     await _started(server)
     venue, state = node.venue, node.sequencer.state
     give_up = time.monotonic() + FIRST_PRICE_S
@@ -254,6 +269,7 @@ async def _announce(server: uvicorn.Server, node: Node, listener: socket.socket,
             pending=None if pending is None else pending.symbol,
             opens_in_s=max(0.0, left_s),
             admin_token_path=node.admin_token_path,
+            has_page=site.exists,
         )
     )
 

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from raeth.api.call import Answer, Call
 from raeth.errors import Code, RaethError
 from raeth.journal.base import JournalUnavailable
+from raeth.terminal.site import Reply
 
 log = structlog.get_logger("raeth.api")
 
@@ -89,6 +90,20 @@ def send_answer(call: Call, answer: Any, status: int, tally: Tally) -> Coroutine
     return _send(call, status, body, media_type, headers, tally)
 
 
+async def send_reply(call: Call, reply: Reply, tally: Tally) -> None:
+    """Send what is ready as a whole, its headers too, but for the request's name."""
+    lines = b"x-request-id: %b\r\n" % call.request_id.encode() + reply.lines
+    seconds = time.perf_counter() - call.started
+    tally.note(reply.status, seconds)
+    if call.venue.logs_access:
+        _log(call, reply.status, seconds)
+    exchange = call.exchange
+    if exchange is None or exchange.flow.write_paused:
+        await _send_slowly(call, reply.status, lines, reply.body)
+    else:
+        exchange.answer(reply.status, lines, reply.body)
+
+
 async def send_error(call: Call, error: Exception, tally: Tally) -> None:
     """Send the flat body of a refusal; anything that is not one is our bug, and a 500."""
     if isinstance(error, ClientDisconnect):
@@ -151,20 +166,24 @@ def _send(
     seconds = time.perf_counter() - call.started
     tally.note(status, seconds)
     if call.venue.logs_access:
-        log.debug(
-            "request",
-            request_id=call.request_id,
-            method=call.scope["method"],
-            path=call.scope["path"],
-            status=status,
-            ms=round(seconds * 1000, 3),
-            actor=call.actor,
-        )
+        _log(call, status, seconds)
     exchange = call.exchange
     if exchange is None or exchange.flow.write_paused:
         return _send_slowly(call, status, lines, body)
     exchange.answer(status, lines, body)
     return None
+
+
+def _log(call: Call, status: int, seconds: float) -> None:
+    log.debug(
+        "request",
+        request_id=call.request_id,
+        method=call.scope["method"],
+        path=call.scope["path"],
+        status=status,
+        ms=round(seconds * 1000, 3),
+        actor=call.actor,
+    )
 
 
 async def _send_slowly(call: Call, status: int, lines: bytes, body: bytes) -> None:

@@ -17,6 +17,7 @@ from raeth.api import openapi, routes
 from raeth.api.envelope import Envelope, Nowhere
 from raeth.api.routing import Declared, VenueRoute, VenueRouter
 from raeth.api.venue import Venue
+from raeth.terminal.site import Site
 
 
 def declared_calls() -> Iterator[Declared]:
@@ -36,14 +37,15 @@ def bind(venue: Venue) -> list[VenueRoute]:
     return sorted(bound, key=lambda route: not route.is_static)
 
 
-def create_app(venue: Venue, mounts: Mapping[str, ASGIApp] | None = None) -> ASGIApp:
+def create_app(venue: Venue, mounts: Mapping[str, ASGIApp] | None = None, site: Site | None = None) -> ASGIApp:
     """The whole HTTP surface of `venue` as one ASGI application.
 
-    `mounts` are applications that answer everything at and below a path, such as `/mcp`, and are no part of the API."""
+    `mounts` are applications that answer everything at and below a path, such as `/mcp`; they and the web page, `site`,
+    are no part of the API."""
     bound = bind(venue)
     inner = framework(bound, venue)
     venue.document = openapi.Document(bound, venue.version)
-    return Envelope(inner, venue, bound, mounts)
+    return Envelope(inner, venue, bound, mounts, site)
 
 
 def framework(bound: list[VenueRoute], venue: Venue) -> FastAPI:

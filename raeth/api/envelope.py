@@ -23,6 +23,7 @@ from raeth.errors import Code, RaethError
 if TYPE_CHECKING:
     from raeth.api.routing import VenueRoute
     from raeth.api.venue import Venue
+    from raeth.terminal.site import Site
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}").fullmatch
 
@@ -34,16 +35,24 @@ def request_id(headers: dict[bytes, bytes]) -> str:
 
 
 class Envelope:
-    """`app` answers what none of `routes` does, an application of `mounts` everything at and below its path."""
+    """`app` answers what none of `routes` does, an application of `mounts` everything at and below its path; between
+    them comes `site`, which has files of its own and no calls."""
 
     def __init__(
-        self, app: ASGIApp, venue: Venue, routes: Iterable[VenueRoute], mounts: Mapping[str, ASGIApp] | None = None
+        self,
+        app: ASGIApp,
+        venue: Venue,
+        routes: Iterable[VenueRoute],
+        mounts: Mapping[str, ASGIApp] | None = None,
+        site: Site | None = None,
     ) -> None:
         self._app = app
         self._venue = venue
+        self._site = site
         self._mounts = tuple((path, path + "/", mounted) for path, mounted in (mounts or {}).items())
         self.routes = tuple(routes)
         self._tally = venue.metrics.tally("outside_any_route")
+        self._site_tally = venue.metrics.tally("web_page")
         self._static: dict[tuple[str, str], VenueRoute] = {}
         self._patterns: dict[tuple[str, int], list[VenueRoute]] = {}
         for route in self.routes:
@@ -74,6 +83,13 @@ class Envelope:
         for at, below, mounted in self._mounts:
             if path == at or path.startswith(below):
                 return self._guarded(mounted, *self._named(scope, receive, send))
+        if self._site is not None:
+            reply = self._site.answer(scope["method"], path, headers)
+            if reply is not None:
+                call = Call(scope, receive, send, self._venue)
+                if call.exchange is not None:
+                    call.exchange.at_once = True
+                return answers.send_reply(call, reply, self._site_tally)
         return self._guarded(self._app, scope, receive, send)
 
     def _look_up(self, scope: Scope) -> VenueRoute | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 
 from raeth.api.access import Access, Budget
 from raeth.errors import CATALOGUE, Code
@@ -157,15 +158,25 @@ def errors_of(declared: Declared, plan: Plan) -> list[Code]:
     return sorted(set(codes), key=list(Code).index)
 
 
+_SCHEMAS: Final = "#/components/schemas/"
+
+
+def _error_schemas() -> dict[str, Any]:
+    """What the answers refer to: the body of every error, and what is in it."""
+    _, made = models_json_schema([(ErrorBody, "serialization")], ref_template=_SCHEMAS + "{model}")
+    schemas: dict[str, Any] = made["$defs"]
+    return schemas
+
+
 def documented(declared: Declared, plan: Plan) -> dict[str, Any]:
     """What FastAPI is told about a call beyond its signature: the `responses` and `openapi_extra` of its route."""
     responses: dict[int | str, dict[str, Any]] = {}
     for code in errors_of(declared, plan):
         status = CATALOGUE[code].status
         assert status is not None, f"{declared.name}: {code} is not an HTTP error"
-        response = responses.setdefault(
-            status, {"model": ErrorBody, "description": "", "content": {"application/json": {"examples": {}}}}
-        )
+        # By reference: of a model the framework would make a validator of its own for each status of each call.
+        content = {"application/json": {"examples": {}, "schema": {"$ref": f"{_SCHEMAS}ErrorBody"}}}
+        response = responses.setdefault(status, {"description": "", "content": content})
         response["description"] = ", ".join(filter(None, (response["description"], code.value)))
         response["content"]["application/json"]["examples"][code.value] = {
             "summary": CATALOGUE[code].when,
@@ -278,8 +289,10 @@ class Document:
             for route in self._routes:
                 if route.declared.in_schema:
                     _complete(self._content, route)
+            schemas = self._content["components"]["schemas"] | _error_schemas()
             for ours in ("HTTPValidationError", "ValidationError"):
-                self._content["components"]["schemas"].pop(ours, None)
+                schemas.pop(ours, None)
+            self._content["components"]["schemas"] = dict(sorted(schemas.items()))
         return self._content
 
     @property
