@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.models import Schema
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
@@ -162,10 +164,10 @@ _SCHEMAS: Final = "#/components/schemas/"
 
 
 def _error_schemas() -> dict[str, Any]:
-    """What the answers refer to: the body of every error, and what is in it."""
+    """What the answers refer to: the body of every error, and what is in it, written as the framework does it."""
     _, made = models_json_schema([(ErrorBody, "serialization")], ref_template=_SCHEMAS + "{model}")
     schemas: dict[str, Any] = made["$defs"]
-    return schemas
+    return {name: jsonable_encoder(Schema(**schema), exclude_none=True) for name, schema in schemas.items()}
 
 
 def documented(declared: Declared, plan: Plan) -> dict[str, Any]:
