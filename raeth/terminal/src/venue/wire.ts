@@ -169,3 +169,25 @@ export interface Tick {
   price_cents: number;
   source_ts: string;
 }
+
+/** An agent as its owner sees it. */
+export interface OwnAgent {
+  agent_id: string;
+  name: string;
+  created_at: string;
+  suspended: boolean;
+  cash_cents: number;
+  locked_cents: number;
+  free_cash_cents: number;
+  keys: number;
+}
+
+/** `GET /me`. */
+export interface OwnerAccount {
+  account_id: string;
+  email: string | null;
+  created_at: string;
+  master: { cash_cents: number };
+  agents: OwnAgent[];
+  seq: number;
+}
