@@ -5,6 +5,7 @@
 # or fails is said in one line, and the page stays as it was. Takes a lock, so that several first runs at once build once.
 
 page="$root/raeth/terminal"
+page_log="$venv/web-page.log"
 node_needed="Node.js 20.19 or newer with npm"
 
 has_node() {
@@ -32,50 +33,39 @@ bounded() {
     if command -v timeout >/dev/null 2>&1; then timeout "$@"; else "${@:2}"; fi
 }
 
-# install_packages LOG; fails when they cannot be had.
+# Fails when they cannot be had; the log says why.
 install_packages() {
     packages_are_current && return
     (cd "$page" && npm_config_fetch_retries=1 npm_config_fetch_retry_mintimeout=1000 npm_config_update_notifier=false \
-        bounded 300 npm ci --no-progress) >"$1" 2>&1 </dev/null || return 1
+        bounded 300 npm ci --no-progress) >"$page_log" 2>&1 </dev/null || return 1
     touch "$page/node_modules/.package-lock.json" # npm keeps the time of one that has not changed
 }
 
 build_page() {
-    local stamp made="$page/node_modules/.page" log="$venv/web-page.log" kept
+    local stamp made="$page/node_modules/.page" kept="the venue runs without it"
     page_is_current && return # somebody else did it while we waited for the lock
-    kept="the venue runs without it"
     [ -f "$page/dist/index.html" ] && kept="the old one stays"
     stamp="$(page_stamp)"
     say "building the web page, once …"
-    if ! install_packages "$log"; then
-        say "the web page could not be built, its packages cannot be had; $kept. Why: ${log#"$root"/}"
+    if ! install_packages; then
+        say "the web page could not be built, its packages cannot be had; $kept. Why: ${page_log#"$root"/}"
         return 1
     fi
-    rm -rf "$made"
-    if ! (cd "$page" && bounded 300 npm run --silent build -- --outDir "$made") >"$log" 2>&1 </dev/null ||
+    rm -rf "$made" "$made.old"
+    if ! (cd "$page" && bounded 300 npm run --silent build -- --outDir "$made") >"$page_log" 2>&1 </dev/null ||
         [ ! -f "$made/index.html" ]; then
-        say "the web page could not be built; $kept. Why: ${log#"$root"/}"
+        say "the web page could not be built; $kept. Why: ${page_log#"$root"/}"
         return 1
     fi
     printf '%s\n' "$stamp" >"$made/.stamp"
-    rm -rf "$made.old"
+    # A venue reads the whole folder when it starts, so it changes as a whole.
     if [ -e "$page/dist" ]; then mv "$page/dist" "$made.old"; fi
     mv "$made" "$page/dist"
     rm -rf "$made.old"
 }
 
-# Succeeds when the page is there and current. Never ends the script that asks.
-ensure_page() {
-    [ -f "$page/package.json" ] || return 1
-    page_is_current && return
-    if ! has_node; then
-        if [ -f "$page/dist/index.html" ]; then
-            say "the web page is older than its sources; building it again needs $node_needed. The venue runs with the old one."
-        else
-            say "the web page is not built, which needs $node_needed, once. The venue runs without it."
-        fi
-        return 1
-    fi
+# A file of the project serves as the lock: nothing to clean up, and the lock ends with the subshell.
+alone() {
     (
         if command -v flock >/dev/null 2>&1; then
             flock -n 9 || {
@@ -83,6 +73,27 @@ ensure_page() {
                 flock 9
             }
         fi
-        build_page 9>&-
+        "$@" 9>&-
     ) 9<"$page/package-lock.json"
+}
+
+# Succeeds when the page is there and current. Never ends the script that asks.
+ensure_page() {
+    page_is_current && return
+    if has_node; then
+        alone build_page
+    elif [ -f "$page/dist/index.html" ]; then
+        say "the web page is older than its sources, and building it again needs $node_needed; the venue runs with the old one."
+        return 1
+    else
+        say "the web page is not built, which needs $node_needed, once; the venue runs without it."
+        return 1
+    fi
+}
+
+# Types, style and unit tests of the page; what they say only if they fail. Needs its packages.
+check_page() {
+    (cd "$page" && NO_COLOR=1 bounded 300 npm run --silent check) >"$page_log" 2>&1 </dev/null && return
+    tail -n 100 "$page_log"
+    return 1
 }
