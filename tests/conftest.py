@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+UNTESTED = "NOT TESTED: "
+"""A test that skips for a reason beginning so is named at the end of the run: nobody shall think all was tested."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +25,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = (str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", []))
+    reasons = Counter(reason.removeprefix("Skipped: ") for reason in skipped)
+    for reason, times in reasons.items():
+        if reason.startswith(UNTESTED):
+            terminalreporter.write_line(f"{reason} ({times} tests)", yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session")
