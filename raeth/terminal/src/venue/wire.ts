@@ -191,3 +191,107 @@ export interface OwnerAccount {
   agents: OwnAgent[];
   seq: number;
 }
+
+/** `GET /admin/state`. */
+export interface AdminState {
+  frozen: boolean;
+  reason: string | null;
+  accounts: number;
+  agents: number;
+  suspended_agents: number;
+  keys: number;
+  open_orders: number;
+  markets: AdminMarket[];
+  money: {
+    granted_cents: number;
+    agents_cash_cents: number;
+    accounts_cash_cents: number;
+    fees_cents: number;
+    conserved: boolean;
+  };
+  persistence: Health["persistence"];
+  now: string;
+  seq: number;
+}
+
+export interface AdminMarket {
+  market_id: string;
+  symbol: string;
+  status: MarketStatus;
+  halted: boolean;
+  open_interest: number;
+  volume: number;
+  open_orders: number;
+}
+
+/** One operator command of `GET /admin/audit`; `refused` is the code if the venue declined it. */
+export interface AdminAction {
+  seq: number;
+  ts: string;
+  action: string;
+  actor: string;
+  reason: string | null;
+  target: string | null;
+  key_id: string | null;
+  amount_cents: number | null;
+  refused: string | null;
+}
+
+/** What an agent is after the operator did something to it. */
+export interface AgentAction {
+  agent_id: string;
+  name: string;
+  suspended: boolean;
+  cash_cents: number;
+  ts: string;
+  seq: number;
+}
+
+/** `GET /reference/btc`: the price with what each venue says. */
+export interface ReferenceNow extends Reference {
+  venues: {
+    venue: string;
+    price_cents: number | null;
+    source_ts: string | null;
+    age_ms: number | null;
+    used: boolean;
+    why: string;
+  }[];
+}
+
+/** `GET /meta/version`. */
+export interface Version {
+  service: string;
+  version: string;
+  api_version: string;
+  engine_version: number;
+  started_at: string;
+  speed: number;
+  reference: string;
+}
+
+/** An API key as its owner sees it, without its secret. */
+export interface Key {
+  key_id: string;
+  agent_id: string;
+  name: string;
+  scopes: ("read" | "trade" | "cancel")[];
+  expires_at: string | null;
+  allowed_ips: string[];
+  created_at: string;
+}
+
+export interface NewKey extends Key {
+  api_key: string;
+}
+
+export type LedgerKind = "SIGNUP_GRANT" | "FAUCET" | "GRANT" | "TRANSFER" | "SETTLEMENT" | "FEES";
+
+export interface LedgerRow {
+  seq: number;
+  ts: string;
+  kind: LedgerKind;
+  amount_cents: number;
+  balance_after_cents: number;
+  market_id: string | null;
+}
