@@ -295,3 +295,198 @@ export interface LedgerRow {
   balance_after_cents: number;
   market_id: string | null;
 }
+
+export type OrderType = "LIMIT" | "MARKET";
+export type Tif = "GTC" | "IOC" | "FOK" | "POST_ONLY";
+export type OrderStatus = "OPEN" | "PARTIALLY_FILLED" | "FILLED" | "CANCELLED" | "EXPIRED" | "REJECTED";
+
+/** The repair of a decline, as numbers. */
+export interface RejectDetails {
+  retryable: boolean;
+  retry_after_ms?: number | null;
+  max_qty?: number | null;
+  min_qty?: number | null;
+  best_non_crossing_price?: number | null;
+  price_min?: number | null;
+  price_max?: number | null;
+  required_cents?: number | null;
+  free_cash_cents?: number | null;
+  position_cap?: number | null;
+  open_orders_cap?: number | null;
+  cooldown_ends_at?: string | null;
+  mark_price?: number | null;
+  late_by_ms?: number | null;
+  recv_window_ms?: number | null;
+  confirm_field?: string | null;
+}
+
+export interface OrderFill {
+  trade_id: string;
+  price: number;
+  qty: number;
+  liquidity: "MAKER" | "TAKER";
+  fee_cents: number;
+  ts: string;
+}
+
+/** An order wherever it appears. `side` and `price` are of the YES contract. */
+export interface Order {
+  order_id: string;
+  client_order_id: string | null;
+  market_id: string | null;
+  symbol: string | null;
+  agent_id: string;
+  side: Side;
+  type: OrderType;
+  tif: Tif;
+  price: number | null;
+  qty: number;
+  reduce_only: boolean;
+  status: OrderStatus;
+  filled_qty: number;
+  remaining_qty: number;
+  filled_notional_cents: number;
+  fee_cents: number;
+  reject_reason: string | null;
+  reject_message: string | null;
+  reject_details: RejectDetails | null;
+  cancel_reason: string | null;
+  fills: OrderFill[];
+  created_at: string;
+  updated_at: string;
+  seq: number;
+  replayed: boolean;
+  /** Only of a declined amend: the order, untouched. */
+  order?: Order;
+}
+
+/** The body of `POST /orders` and `POST /orders/preview`. */
+export interface OrderBody {
+  market_id: string;
+  side: Side;
+  type: OrderType;
+  tif?: Tif;
+  price?: number;
+  qty: number;
+  slippage_cap_cents?: number;
+  reduce_only?: boolean;
+  client_order_id?: string;
+  expires_at_ms?: number;
+  confirm_fat_finger?: boolean;
+}
+
+export interface Preview {
+  would: "ACCEPT" | "REJECT";
+  reject_reason: string | null;
+  reject_message: string | null;
+  reject_details: RejectDetails | null;
+  fills: { price: number; qty: number }[];
+  fee_cents: number;
+  required_cents: number;
+  free_cash_after_cents: number;
+  position_after: number;
+  worst_case_loss_cents: number;
+  as_of_seq: number;
+}
+
+export interface Fill {
+  trade_id: string;
+  order_id: string;
+  market_id: string;
+  symbol: string;
+  side: Side;
+  price: number;
+  qty: number;
+  liquidity: "MAKER" | "TAKER";
+  fee_cents: number;
+  ts: string;
+}
+
+export interface Deadman {
+  armed_until: string | null;
+  last_action: { ts: string; cancelled: number } | null;
+}
+
+/** `GET /account`. */
+export interface Account {
+  agent_id: string;
+  agent_name: string;
+  account_id: string;
+  cash_cents: number;
+  locked_cents: number;
+  free_cash_cents: number;
+  equity_cents: number;
+  pending_pnl_cents: number;
+  open_orders: number;
+  frozen: boolean;
+  suspended: boolean;
+  deadman: Deadman & { markets: (Deadman & { market_id: string; symbol: string })[] };
+  seq: number;
+}
+
+/** An agent in one unresolved market; `net_qty` is positive for YES, negative for NO. */
+export interface Position {
+  market_id: string;
+  symbol: string;
+  net_qty: number;
+  cash_flow_cents: number;
+  payoff_if_yes_cents: number;
+  payoff_if_no_cents: number;
+  locked_cents: number;
+  mark_price: number | null;
+  unrealized_pnl_cents: number;
+}
+
+export interface LedgerEntry {
+  seq: number;
+  ts: string;
+  kind: "SIGNUP_GRANT" | "FAUCET" | "GRANT" | "TRANSFER" | "SETTLEMENT" | "FEES";
+  amount_cents: number;
+  balance_after_cents: number;
+  market_id: string | null;
+}
+
+/** What an agent is told on `private.<agent_id>`: first all there is, then each change. */
+export interface PrivateSnapshot {
+  account: Account;
+  positions: Position[];
+  orders: Order[];
+}
+
+export type PrivateEvent =
+  | { kind: "order"; order: Order }
+  | { kind: "fill"; fill: Fill }
+  | { kind: "amend_rejected"; order: Order }
+  | { kind: "cash"; entry: LedgerEntry }
+  | { kind: "settled"; market_id: string; symbol: string; resolution: Outcome }
+  | {
+      kind: "deadman";
+      event: "ARMED" | "DISARMED" | "FIRED" | "MOVED";
+      market_id: string | null;
+      symbol: string | null;
+      armed_until: string | null;
+      cancelled: number | null;
+    }
+  | { kind: "agent"; event: "SUSPENDED" | "REINSTATED"; reason: string | null };
+
+/** `POST /auth/signup`; the key is shown this once. */
+export interface SignedUp {
+  account_id: string;
+  agent_id: string;
+  agent_name: string;
+  api_key: string;
+  scopes: string[];
+  testnet_cash_cents: number;
+}
+
+/** A key's description; `api_key` only in the answer that made it. */
+export interface ApiKey {
+  key_id: string;
+  agent_id: string;
+  name: string;
+  scopes: string[];
+  expires_at: string | null;
+  allowed_ips: string[];
+  created_at: string;
+  api_key?: string;
+}
