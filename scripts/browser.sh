@@ -3,7 +3,7 @@
 
 find_browser() {
     local name
-    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    for name in chromium chromium-browser google-chrome; do
         command -v "$name" && return
     done
     return 1
