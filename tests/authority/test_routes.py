@@ -18,6 +18,7 @@ from raeth.api.app import create_app, declared_calls
 from raeth.api.envelope import Envelope
 from raeth.config import Settings as Configuration
 from raeth.mcp import http as mcp
+from raeth.terminal.site import Site
 from tests.api.harness import ADMIN, Desk, opened_desk
 from tests.authority.cast import ROOMY, Person, bearer, credentials, everything, person
 
@@ -242,12 +243,33 @@ def test_every_mount_is_in_the_table() -> None:
     assert {mcp.PATH, mcp.ABOUT} == MOUNTS.keys()
 
 
+def test_the_web_page_is_files_and_no_door() -> None:
+    """What it answers depends on nothing but a path and what the browser takes: it is never shown a credential, and
+    what it has lies beside the calls, not over them."""
+    assert inspect.getsource(server).count("create_app(") == inspect.getsource(server).count("site=site") == 1
+    assert list(inspect.signature(Site.answer).parameters) == ["self", "method", "path", "headers"]
+    calls = {call.path for call in declared_calls()}
+    for site in (Site.read(), Site({})):
+        assert "/" in site.paths and not site.paths & calls
+        assert not {path for path in site.paths if path.startswith(("/api", "/stream", *MOUNTS))}
+
+
 async def test_the_framework_adds_no_doors_of_its_own(hall: Hall) -> None:
     bound = {f"{route.declared.method} {route.declared.path}" for route in hall.app.routes}
     assert bound == TABLE.keys()
     inner: Any = hall.app._app
     assert {getattr(route, "path", route) for route in inner.router.routes} == {r.path for r in hall.app.routes}
-    for path in ("/redoc", "/docs/oauth2-redirect", "/api/v1/openapi.json", "/debug", "/admin", "/.env", "/static/x"):
+    for path in (
+        "/redoc",
+        "/docs/oauth2-redirect",
+        "/api/v1/openapi.json",
+        "/debug",
+        "/admin",
+        "/.env",
+        "/static/x",
+        "/assets/x",
+        "/dist/x",
+    ):
         assert (await hall.http.get(path)).status_code == 404, path
 
 
