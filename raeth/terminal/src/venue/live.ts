@@ -77,30 +77,59 @@ export const stream = new Stream(streamUrl(), {
     }
     connection.value = now;
   },
+  reset: () => {
+    clock.reset();
+    markets.value = new Map();
+    prices.length = 0;
+    priceVersion.value += 1;
+    reference.value = null;
+    standings.value = null;
+    void readPast();
+  },
 });
 
 const waiting = new Map<string, () => void>();
 let asked = 0;
+let askedHidden: ReturnType<typeof setTimeout> | null = null;
+
+/** No frames are drawn in a hidden tab, but what it knows must neither stand still nor pile up. */
+const HIDDEN_MS = 1_000;
 
 /** Run `show` before the next frame is drawn, once, however often it is asked for under one name. */
 export function onFrame(name: string, show: () => void): void {
   waiting.set(name, show);
-  if (asked === 0) asked = requestAnimationFrame(() => {
-    asked = 0;
-    const jobs = [...waiting.values()];
-    waiting.clear();
-    for (const job of jobs) job();
-  });
+  if (asked === 0) asked = requestAnimationFrame(run);
+  if (askedHidden === null && document.visibilityState === "hidden") askedHidden = setTimeout(run, HIDDEN_MS);
+}
+
+function run(): void {
+  cancelAnimationFrame(asked);
+  if (askedHidden !== null) clearTimeout(askedHidden);
+  asked = 0;
+  askedHidden = null;
+  const jobs = [...waiting.values()];
+  waiting.clear();
+  for (const job of jobs) {
+    try {
+      job();
+    } catch (error) {
+      console.error("what was to be shown could not be", error); // the others still can
+    }
+  }
 }
 
 /** Connect, and hear what every page needs. */
 export function begin(): void {
-  stream.subscribe<MarketsSnapshot | MarketChange>("markets", ({ data }) => {
-    if ("items" in data) keep(data.items);
-    else keep([data.market]);
+  stream.subscribe<MarketsSnapshot | MarketChange>("markets", ({ data, seq }) => {
+    if ("items" in data) {
+      // A window that we hold for live and that is not in it has ended unheard: how, is in the list.
+      if (forgetMissed(data.items, seq)) void readPast();
+      keep(data.items);
+    } else keep([data.market]);
   });
-  stream.subscribe<Reference>("feed.btc", ({ data, ts }) => {
-    if (data.price_cents !== null) addPrice({ ts: Date.parse(ts), price_cents: data.price_cents });
+  stream.subscribe<Reference>("feed.btc", ({ type, data, ts }) => {
+    if (data.price_cents !== null && type !== "snapshot")
+      addPrice({ ts: Date.parse(ts), price_cents: data.price_cents });
     onFrame("reference", () => {
       reference.value = data;
     });
@@ -145,14 +174,18 @@ effect(() => {
   });
 });
 
+let followers = 0;
+
 /** Follow one window's book and trades; `show` is called at most once a frame. Ends with what is returned. */
 export function follow(marketId: string, show: (now: MarketView) => void): () => void {
+  followers += 1;
+  const name = `follower ${followers}`;
   const book = new Book();
   let trades: Trade[] = [];
   let known = false;
   let over = false;
   const changed = () =>
-    onFrame(`market ${marketId}`, () => {
+    onFrame(name, () => {
       if (!over) show({ ...book.sorted(), trades, known });
     });
   const ends = [
@@ -170,6 +203,7 @@ export function follow(marketId: string, show: (now: MarketView) => void): () =>
   ];
   return () => {
     over = true;
+    waiting.delete(name);
     for (const end of ends) end();
   };
 }
@@ -185,7 +219,6 @@ function keep(items: readonly Market[]): void {
     over.sort((a, b) => (a.close_at < b.close_at ? -1 : 1));
     for (const market of over.slice(0, over.length - ENDED_KEPT)) now.delete(market.id);
   }
-  // A window whose end was missed, as by a machine that slept, is not shown as open for ever.
   markets.value = now;
 }
 
@@ -208,38 +241,48 @@ function trim(now: number): void {
   }
 }
 
-/** What happened before the page was there, or while it heard nothing. */
+const PAST_AGAIN_MS = 5_000;
+let reading = 0;
+let readAgain: ReturnType<typeof setTimeout> | null = null;
+
+/** What happened before the page was there, or while it heard nothing. Tried until it succeeds, while there is a venue. */
 async function readPast(): Promise<void> {
+  reading += 1;
+  const own = reading;
+  if (readAgain !== null) clearTimeout(readAgain);
+  readAgain = null;
   try {
     const [past, listed] = await Promise.all([
       call<{ items: Tick[] }>("/reference/btc/history", { query: { seconds: PAST_MS / 1000 } }),
       call<Page<Market>>("/markets", { query: { limit: ENDED_KEPT } }),
     ]);
+    if (own !== reading) return; // asked again since
     const last = past.items.at(-1);
     const after = last ? Date.parse(last.ts) : 0;
     const later = prices.filter((point) => point.ts > after);
-    prices.splice(
-      0,
-      prices.length,
-      ...past.items.map((each) => ({ ts: Date.parse(each.ts), price_cents: each.price_cents })),
-      ...later,
-    );
+    prices.length = 0;
+    for (const each of past.items) prices.push({ ts: Date.parse(each.ts), price_cents: each.price_cents });
+    prices.push(...later);
     priceVersion.value += 1;
-    forgetMissed(listed.items);
+    forgetMissed(listed.items, Math.max(0, ...listed.items.map((market) => market.seq)));
     keep(listed.items);
   } catch {
-    // The stream tells what is now; the past is read again with the next connection.
+    // The stream tells what is now, and a new connection reads the past by itself.
+    if (own === reading && connection.peek() === "live") readAgain = setTimeout(readPast, PAST_AGAIN_MS);
   }
 }
 
-/** Windows that we hold for live and the venue no longer lists as such, because their end was not heard. */
-function forgetMissed(listed: readonly Market[]): void {
+/** Let go of windows that we hold for live and that a list as of `seq` no longer has as such; whether there were any. */
+function forgetMissed(listed: readonly Market[], seq: number): boolean {
   const known = new Set(listed.map((market) => market.id));
   const now = new Map(markets.peek());
   for (const [id, market] of now) {
-    if ((market.status === "OPEN" || market.status === "PENDING") && !known.has(id)) now.delete(id);
+    const live = market.status !== "RESOLVED" && market.status !== "VOID";
+    if (live && !known.has(id) && market.seq <= seq) now.delete(id);
   }
+  if (now.size === markets.peek().size) return false;
   markets.value = now;
+  return true;
 }
 
 function tick(): void {
