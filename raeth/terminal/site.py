@@ -40,8 +40,8 @@ TYPES: Final = {
     ".woff2": "font/woff2",
 }
 
-_HASHED: Final = re.compile(r"/assets/.+-[A-Za-z0-9_-]{8,}\.[a-z0-9]+(\.map)?").fullmatch
-"""Names that change with their content."""
+_HASHED: Final = re.compile(r"/assets/.+-[A-Za-z0-9_-]{8}\.[a-z0-9]+(\.map)?").fullmatch
+"""Names that change with their content, as the bundler makes them."""
 
 FOR_GOOD: Final = "public, max-age=31536000, immutable"
 ASK_AGAIN: Final = "no-cache"

@@ -29,6 +29,7 @@ FILES = {
     "assets/index-Ab3_x-9Z.js.gz": gzip.compress(SCRIPT),
     "assets/index-Ab3_x-9Z.js.br": b"as brotli has it too",
     "assets/plain.css": b"a{}",
+    "assets/not-a-hash.css": b"b{}",
     "assets/other-vCbpdZUZ.strange": b"?",
 }
 SCRIPT_PATH = "/assets/index-Ab3_x-9Z.js"
@@ -99,7 +100,7 @@ async def test_the_page_and_its_files(desk: Desk) -> None:
         assert script.content == SCRIPT
         assert script.headers["content-type"] == "text/javascript; charset=utf-8"
         assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
-        for path, kind in (("/favicon.svg", "image/svg+xml"), ("/assets/plain.css", "text/css; charset=utf-8")):
+        for path, kind in (("/favicon.svg", "image/svg+xml"), ("/assets/not-a-hash.css", "text/css; charset=utf-8")):
             other = await client.get(path)
             assert other.headers["content-type"] == kind and other.headers["cache-control"] == "no-cache", path
         assert (await client.get("/assets/other-vCbpdZUZ.strange")).headers[
@@ -306,7 +307,9 @@ def test_the_folder_is_read_once_and_hidden_files_are_not_for_the_public(tmp_pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
     site = Site.read(tmp_path)
-    assert site.paths == {"/", "/favicon.svg", SCRIPT_PATH, "/assets/plain.css", "/assets/other-vCbpdZUZ.strange"}
+    assert site.paths == {"/", "/favicon.svg", SCRIPT_PATH, "/assets/plain.css", "/assets/not-a-hash.css"} | {
+        "/assets/other-vCbpdZUZ.strange"
+    }
     for path in tmp_path.rglob("*"):
         if path.is_file():
             path.unlink()
