@@ -110,6 +110,13 @@ class Tab:
         """To another page, by its link."""
         self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
 
+    def settle(self, path: str) -> None:
+        """Until the page at `path` is there and no longer says that it loads."""
+        name = path.split("/")[0] or "watch"
+        main = self.page.locator(f"main.page-{name}")
+        expect(main.locator("h1, h2").first).to_be_visible()
+        expect(main.get_by_text(re.compile(r"^(Loading|Reading)\b.*…"))).to_have_count(0)
+
     def banner(self, name: str) -> Locator:
         return self.page.locator(f'[data-banner="{name}"]')
 
