@@ -490,3 +490,47 @@ export interface ApiKey {
   created_at: string;
   api_key?: string;
 }
+
+/** What one venue contributed to a print, and whether it was used. */
+export interface PrintInput {
+  venue: string;
+  price_cents: number | null;
+  source_ts: string | null;
+  used: boolean;
+  why: string | null;
+  /** A USDT price before its conversion, the rate it was converted by, times 10^8, and that rate's own time. */
+  quote_price_cents: number | null;
+  rate_e8: number | null;
+  rate_source_ts: string | null;
+}
+
+/** The reference price at a boundary, with its evidence; without a price, `reason` says why. */
+export interface Print {
+  boundary: string;
+  price_cents: number | null;
+  source_ts: string | null;
+  age_ms: number | null;
+  source: string;
+  rule: string;
+  reason: string | null;
+  inputs: PrintInput[];
+  seq: number;
+  ts: string;
+}
+
+/** The evidence of an outcome, or what there is of it so far. */
+export interface Settlement {
+  market_id: string;
+  symbol: string;
+  status: MarketStatus;
+  resolution: Outcome | null;
+  reason: string | null;
+  outcome_rule: string;
+  tie_rule: Outcome;
+  print_rule: string;
+  open_print: Print | null;
+  close_print: Print | null;
+  resolved_at: string | null;
+  fees_cents: number | null;
+  seq: number;
+}
