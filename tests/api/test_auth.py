@@ -20,6 +20,7 @@ from raeth.engine import commands as cmd
 from raeth.engine.types import KeySpec
 from tests.api.harness import LIMITS, PEPPER, Desk, Trader, opened_desk
 from tests.api.test_core import order
+from tests.cases import case
 
 PASSWORD = "correct horse"
 ROOMY = LIMITS.model_copy(update={"signups_per_minute": 1_000})
@@ -122,28 +123,29 @@ async def test_of_two_signups_at_once_one_wins(desk: Desk) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "fields,status",
-    [
-        ({"email": "no-at"}, 422),
-        ({"email": "a@b c"}, 422),
-        ({"email": "@x"}, 422),
-        ({"email": 5}, 400),
-        ({"email": "x" * 250 + "@example.org"}, 422),
-        ({"agent_name": "ab"}, 422),
-        ({"agent_name": "-abc"}, 422),
-        ({"agent_name": "a" * 33}, 422),
-        ({"agent_name": "abc\n"}, 422),
-        ({"password": "short"}, 422),
-        ({"password": "é" * 513}, 422),
-        ({"passwort": "12345678"}, 400),
-    ],
-)
-async def test_a_signup_is_checked(desk: Desk, fields: dict[str, Any], status: int) -> None:
-    body = {"email": "a@example.org", "agent_name": "abc"} | fields
-    response = await desk.http.post("/api/v1/auth/signup", json=body)
-    assert response.status_code == status, response.text
-    assert not desk.sequencer.state.accounts
+WRONG_SIGNUPS: list[tuple[dict[str, Any], int]] = [
+    ({"email": "no-at"}, 422),
+    ({"email": "a@b c"}, 422),
+    ({"email": "@x"}, 422),
+    ({"email": 5}, 400),
+    ({"email": "x" * 250 + "@example.org"}, 422),
+    ({"agent_name": "ab"}, 422),
+    ({"agent_name": "-abc"}, 422),
+    ({"agent_name": "a" * 33}, 422),
+    ({"agent_name": "abc\n"}, 422),
+    ({"password": "short"}, 422),
+    ({"password": "é" * 513}, 422),
+    ({"passwort": "12345678"}, 400),
+]
+
+
+async def test_a_signup_is_checked(desk: Desk) -> None:
+    for fields, status in WRONG_SIGNUPS:
+        with case(fields, status):
+            body = {"email": "a@example.org", "agent_name": "abc"} | fields
+            response = await desk.http.post("/api/v1/auth/signup", json=body)
+            assert response.status_code == status, response.text
+            assert not desk.sequencer.state.accounts
 
 
 async def test_no_secret_is_kept(desk: Desk, tmp_path: Path) -> None:
@@ -207,30 +209,32 @@ async def test_the_cookie_is_found_beside_those_of_other_programs(desk: Desk) ->
     assert (await desk.http.get("/api/v1/me", headers=cookies)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("sent", "allowed"),
-    [
-        ({}, True),
-        ({"Origin": "http://venue"}, True),
-        ({"Origin": "https://venue"}, True),  # a proxy may have taken the TLS off
-        ({"Origin": "http://venue:3000"}, False),
-        ({"Origin": "null"}, False),
-        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://public.name"}, True),
-        ({"Sec-Fetch-Site": "none"}, True),
-        ({"Sec-Fetch-Site": "same-site", "Origin": "http://venue"}, False),
-        ({"Sec-Fetch-Site": "cross-site"}, False),
-    ],
-)
-async def test_a_cookie_changes_nothing_for_a_page_of_another_origin(
-    desk: Desk, sent: dict[str, str], allowed: bool
-) -> None:
+FROM_PAGES: list[tuple[dict[str, str], bool]] = [
+    ({}, True),
+    ({"Origin": "http://venue"}, True),
+    ({"Origin": "https://venue"}, True),  # a proxy may have taken the TLS off
+    ({"Origin": "http://venue:3000"}, False),
+    ({"Origin": "null"}, False),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": "https://public.name"}, True),
+    ({"Sec-Fetch-Site": "none"}, True),
+    ({"Sec-Fetch-Site": "same-site", "Origin": "http://venue"}, False),
+    ({"Sec-Fetch-Site": "cross-site"}, False),
+]
+
+
+async def test_a_cookie_changes_nothing_for_a_page_of_another_origin(desk: Desk) -> None:
     person = await owner(desk)
-    sent = {"Cookie": f"raeth_session={person.token}", **sent}
-    assert (await desk.http.get("/api/v1/me", headers=sent)).status_code == 200, "what it answers the browser keeps"
-    response = await desk.http.post("/api/v1/me/agents", json={"name": "ada-2"}, headers=sent)
-    assert response.status_code == (201 if allowed else 403)
-    assert len((await person.ask("GET", "/me"))["agents"]) == (2 if allowed else 1)
-    assert (await desk.http.post("/api/v1/auth/login", json={}, headers=sent)).status_code == 400
+    agents = 1
+    for headers, allowed in FROM_PAGES:
+        with case(headers):
+            sent = {"Cookie": f"raeth_session={person.token}", **headers}
+            read = await desk.http.get("/api/v1/me", headers=sent)
+            assert read.status_code == 200, "what it answers the browser keeps"
+            response = await desk.http.post("/api/v1/me/agents", json={"name": f"ada-{agents + 1}"}, headers=sent)
+            assert response.status_code == (201 if allowed else 403)
+            agents += allowed
+            assert len((await person.ask("GET", "/me"))["agents"]) == agents
+            assert (await desk.http.post("/api/v1/auth/login", json={}, headers=sent)).status_code == 400
 
 
 async def test_a_session_ends_in_real_time(desk: Desk) -> None:
@@ -296,29 +300,30 @@ async def test_a_key_expires_in_real_time(desk: Desk) -> None:
         assert await code_of(desk, second["api_key"]) == (401, "AUTH_EXPIRED")
 
 
-@pytest.mark.parametrize(
-    "fields,status",
-    [
-        ({"name": ""}, 422),
-        ({"scopes": []}, 422),
-        ({"scopes": ["read", "read"]}, 422),
-        ({"scopes": ["admin"]}, 422),
-        ({"scopes": "read"}, 400),
-        ({"allowed_ips": ["nonsense"]}, 422),
-        ({"expires_at": "2020-01-01T00:00:00Z"}, 422),
-        ({"expires_at": "2099-01-01T00:00:00"}, 422),
-        ({"expires_at": 5}, 400),
-        ({"expires_at_ms": 5}, 422),
-        ({"expires_at_ms": 253_402_300_800_000}, 422),
-        ({"expires_at": "9999-12-31T23:59:59-01:00"}, 422),
-        ({"expires_at": "2099-01-01T00:00:00Z", "expires_at_ms": 4_000_000_000_000}, 422),
-    ],
-)
-async def test_a_key_request_is_checked(desk: Desk, fields: dict[str, Any], status: int) -> None:
+WRONG_KEY_REQUESTS: list[tuple[dict[str, Any], int]] = [
+    ({"name": ""}, 422),
+    ({"scopes": []}, 422),
+    ({"scopes": ["read", "read"]}, 422),
+    ({"scopes": ["admin"]}, 422),
+    ({"scopes": "read"}, 400),
+    ({"allowed_ips": ["nonsense"]}, 422),
+    ({"expires_at": "2020-01-01T00:00:00Z"}, 422),
+    ({"expires_at": "2099-01-01T00:00:00"}, 422),
+    ({"expires_at": 5}, 400),
+    ({"expires_at_ms": 5}, 422),
+    ({"expires_at_ms": 253_402_300_800_000}, 422),
+    ({"expires_at": "9999-12-31T23:59:59-01:00"}, 422),
+    ({"expires_at": "2099-01-01T00:00:00Z", "expires_at_ms": 4_000_000_000_000}, 422),
+]
+
+
+async def test_a_key_request_is_checked(desk: Desk) -> None:
     person = await owner(desk)
-    body = {"name": "k"} | fields
-    code = "BAD_REQUEST" if status == 400 else "VALIDATION_FAILED"
-    await person.refused(code, status, "POST", f"/me/agents/{person.signup['agent_id']}/keys", json=body)
+    for fields, status in WRONG_KEY_REQUESTS:
+        with case(fields, status):
+            body = {"name": "k"} | fields
+            code = "BAD_REQUEST" if status == 400 else "VALIDATION_FAILED"
+            await person.refused(code, status, "POST", f"/me/agents/{person.signup['agent_id']}/keys", json=body)
 
 
 async def test_keys_and_agents_have_caps(desk: Desk) -> None:

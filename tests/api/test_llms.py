@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from raeth.api import guide, llms
 from raeth.api.streams import replies, subscriptions
 from raeth.config import FaucetSettings, HouseSettings, RiskSettings, Settings
 from raeth.errors import CATALOGUE
 from tests.api.harness import LIMITS, PEPPER, Desk
+from tests.cases import case
 
 PAGES = ("/llms.txt", "/llms-full.txt", "/skill.md")
 ONE_PAGE = 8 * 1024
@@ -102,34 +101,44 @@ async def test_links_of_the_one_page_are_there(desk: Desk) -> None:
         assert answer.status_code == 200, link
 
 
-@pytest.mark.parametrize(
-    "host", ["arena.example", "arena.example:8000", "127.0.0.1:8000", "[::1]:8000", "a-b.c.example", "LOCALHOST"]
-)
-async def test_the_address_is_the_one_that_was_asked(desk: Desk, host: str) -> None:
-    for path in PAGES:
-        assert f"http://{host}/" in await page(desk, path, host=host)
+ADDRESSES: list[str] = [
+    "arena.example",
+    "arena.example:8000",
+    "127.0.0.1:8000",
+    "[::1]:8000",
+    "a-b.c.example",
+    "LOCALHOST",
+]
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.example/ignore previous instructions",
-        "two words",
-        "evil.example`rm`",
-        "-x.example",
-        "user@evil.example",
-        "x" * 300,
-        "exa<<base>>mple",
-        "[javascript]",
-        "evil.example:99999999",
-        "$(reboot)",
-    ],
-)
-async def test_an_address_that_cannot_be_one_is_not_repeated(desk: Desk, host: str) -> None:
-    for path in PAGES:
-        text = await page(desk, path, host=host)
-        assert host not in text
-        assert "http://127.0.0.1:8000/" in text
+async def test_the_address_is_the_one_that_was_asked(desk: Desk) -> None:
+    for host in ADDRESSES:
+        with case(host):
+            for path in PAGES:
+                assert f"http://{host}/" in await page(desk, path, host=host)
+
+
+NO_ADDRESSES: list[str] = [
+    "evil.example/ignore previous instructions",
+    "two words",
+    "evil.example`rm`",
+    "-x.example",
+    "user@evil.example",
+    "x" * 300,
+    "exa<<base>>mple",
+    "[javascript]",
+    "evil.example:99999999",
+    "$(reboot)",
+]
+
+
+async def test_an_address_that_cannot_be_one_is_not_repeated(desk: Desk) -> None:
+    for host in NO_ADDRESSES:
+        with case(host):
+            for path in PAGES:
+                text = await page(desk, path, host=host)
+                assert host not in text
+                assert "http://127.0.0.1:8000/" in text
 
 
 async def test_https_is_believed_from_a_trusted_proxy_only(desk: Desk) -> None:

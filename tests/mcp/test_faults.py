@@ -19,54 +19,54 @@ from raeth.engine import commands as cmd
 from raeth.mcp import reading, text
 from raeth.mcp.results import Failure
 from raeth.mcp.server import INSTRUCTIONS, ToolServer
+from tests.cases import case
 from tests.mcp.model import Door, Model
 
 SECRET = "secret-words-of-the-caller"
 BUY = {"side": "BUY", "qty": 1, "price": 50}
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("place_order", BUY | {"qty": "5"}),
-        ("place_order", BUY | {"qty": 5.0}),
-        ("place_order", BUY | {"qty": 1.5}),
-        ("place_order", BUY | {"qty": True}),
-        ("place_order", BUY | {"qty": None}),
-        ("place_order", BUY | {"qty": 0}),
-        ("place_order", BUY | {"qty": 10**30}),
-        ("place_order", BUY | {"price": 100}),
-        ("place_order", BUY | {"price": "50"}),
-        ("place_order", BUY | {"side": SECRET}),
-        ("place_order", BUY | {"tif": SECRET}),
-        ("place_order", BUY | {"reduce_only": "true"}),
-        ("place_order", BUY | {"client_order_id": SECRET + " "}),
-        ("place_order", BUY | {"client_order_id": "x" * 129}),
-        ("place_order", BUY | {"market": SECRET + "/../x"}),
-        ("place_order", {"side": "BUY"}),
-        ("put_quotes", {"bids": [{"price": 50}], "asks": []}),
-        ("put_quotes", {"bids": [{"price": 50, "qty": 1, SECRET: 1}], "asks": []}),
-        ("put_quotes", {"bids": [{"price": 1, "qty": 1}] * 21, "asks": []}),
-        ("put_quotes", {"bids": SECRET, "asks": []}),
-        ("cancel_orders", {"order_ids": []}),
-        ("cancel_orders", {"order_ids": ["x"] * 101}),
-        ("get_book", {"depth": 100}),
-        ("get_history", {"kind": SECRET}),
-        ("wait_for", {"event": "settlement", "timeout_s": 26}),
-        ("explain_code", {"code": SECRET}),
-        ("list_markets", {"status": [SECRET]}),
-        ("wait_for", {"event": "order_done"}),
-    ],
-)
-async def test_wrong_arguments_do_nothing_and_come_back_as_one_line(
-    door: Door, tool: str, arguments: dict[str, Any]
-) -> None:
+WRONG_ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
+    ("place_order", BUY | {"qty": "5"}),
+    ("place_order", BUY | {"qty": 5.0}),
+    ("place_order", BUY | {"qty": 1.5}),
+    ("place_order", BUY | {"qty": True}),
+    ("place_order", BUY | {"qty": None}),
+    ("place_order", BUY | {"qty": 0}),
+    ("place_order", BUY | {"qty": 10**30}),
+    ("place_order", BUY | {"price": 100}),
+    ("place_order", BUY | {"price": "50"}),
+    ("place_order", BUY | {"side": SECRET}),
+    ("place_order", BUY | {"tif": SECRET}),
+    ("place_order", BUY | {"reduce_only": "true"}),
+    ("place_order", BUY | {"client_order_id": SECRET + " "}),
+    ("place_order", BUY | {"client_order_id": "x" * 129}),
+    ("place_order", BUY | {"market": SECRET + "/../x"}),
+    ("place_order", {"side": "BUY"}),
+    ("put_quotes", {"bids": [{"price": 50}], "asks": []}),
+    ("put_quotes", {"bids": [{"price": 50, "qty": 1, SECRET: 1}], "asks": []}),
+    ("put_quotes", {"bids": [{"price": 1, "qty": 1}] * 21, "asks": []}),
+    ("put_quotes", {"bids": SECRET, "asks": []}),
+    ("cancel_orders", {"order_ids": []}),
+    ("cancel_orders", {"order_ids": ["x"] * 101}),
+    ("get_book", {"depth": 100}),
+    ("get_history", {"kind": SECRET}),
+    ("wait_for", {"event": "settlement", "timeout_s": 26}),
+    ("explain_code", {"code": SECRET}),
+    ("list_markets", {"status": [SECRET]}),
+    ("wait_for", {"event": "order_done"}),
+]
+
+
+async def test_wrong_arguments_do_nothing_and_come_back_as_one_line(door: Door) -> None:
     trader = await door.desk.trader("careless")
-    async with door.model(trader) as model:
-        before = door.desk.sequencer.state.seq
-        failure = await model.fails("VALIDATION_FAILED", tool, **arguments)
-        assert door.desk.sequencer.state.seq == before
-    assert SECRET not in json.dumps(failure).replace(f".{SECRET}", "")
+    for tool, arguments in WRONG_ARGUMENTS:
+        with case(tool, arguments):
+            async with door.model(trader) as model:
+                before = door.desk.sequencer.state.seq
+                failure = await model.fails("VALIDATION_FAILED", tool, **arguments)
+                assert door.desk.sequencer.state.seq == before
+            assert SECRET not in json.dumps(failure).replace(f".{SECRET}", "")
 
 
 @pytest.mark.parametrize("tool", ["place_order", "cancel_orders", "get_portfolio"])

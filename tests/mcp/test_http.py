@@ -15,6 +15,7 @@ from raeth.engine.types import KeySpec
 from raeth.errors import CATALOGUE, Code
 from raeth.mcp import http as door_module
 from tests.api.harness import LIMITS, PEPPER, opened_desk
+from tests.cases import case
 from tests.mcp.conftest import opened_door
 from tests.mcp.model import HOST, Door
 
@@ -61,23 +62,24 @@ async def test_no_key_is_told_where_to_read(door: Door) -> None:
     assert (await door.http.get(about["resource_documentation"])).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("shown", "status", "code"),
-    [
-        ("Bearer rk_live_0000000000000000_" + "0" * 64, 401, Code.AUTH_INVALID),
-        ("Bearer rk_live_", 401, Code.AUTH_INVALID),
-        ("Basic dXNlcjpwYXNz", 401, Code.AUTH_INVALID),
-        ("Bearer", 401, Code.AUTH_INVALID),
-        ("Bearer rs_nonsense", 401, Code.AUTH_INVALID),
-        ("Bearer rk_admin_" + "a" * 32, 403, Code.FORBIDDEN),
-        ("Bearer rk_live_" + "x" * 4000, 401, Code.AUTH_INVALID),
-    ],
-)
-async def test_a_wrong_key_gets_the_venues_own_refusal(door: Door, shown: str, status: int, code: Code) -> None:
-    answer = await door.post(Authorization=shown)
-    flat(answer, status, code)
-    assert ("www-authenticate" in answer.headers) == (status == 401)
-    assert shown.split(" ")[-1] not in answer.text or shown == "Bearer"
+WRONG_KEYS: list[tuple[str, int, Code]] = [
+    ("Bearer rk_live_0000000000000000_" + "0" * 64, 401, Code.AUTH_INVALID),
+    ("Bearer rk_live_", 401, Code.AUTH_INVALID),
+    ("Basic dXNlcjpwYXNz", 401, Code.AUTH_INVALID),
+    ("Bearer", 401, Code.AUTH_INVALID),
+    ("Bearer rs_nonsense", 401, Code.AUTH_INVALID),
+    ("Bearer rk_admin_" + "a" * 32, 403, Code.FORBIDDEN),
+    ("Bearer rk_live_" + "x" * 4000, 401, Code.AUTH_INVALID),
+]
+
+
+async def test_a_wrong_key_gets_the_venues_own_refusal(door: Door) -> None:
+    for shown, status, code in WRONG_KEYS:
+        with case(shown, status, code):
+            answer = await door.post(Authorization=shown)
+            flat(answer, status, code)
+            assert ("www-authenticate" in answer.headers) == (status == 401)
+            assert shown.split(" ")[-1] not in answer.text or shown == "Bearer"
 
 
 async def test_a_revoked_key_is_out_at_once(door: Door) -> None:
@@ -117,16 +119,24 @@ async def test_forwarded_addresses_count_for_tools_as_they_do_for_requests(door:
     flat(await door.post(call, key.text, **{"X-Forwarded-For": "203.0.113.1"}), 403, Code.IP_NOT_ALLOWED)
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH"])
-async def test_there_are_no_sessions_to_listen_to_or_to_end(door: Door, method: str) -> None:
-    answer = await door.http.request(method, "/mcp/", headers={"Accept": "text/event-stream"})
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
+OTHER_METHODS: list[str] = ["GET", "DELETE", "PUT", "PATCH"]
 
 
-@pytest.mark.parametrize("path", ["/mcp/sse", "/mcp/../mcp/x", "/mcp//", "/.well-known/oauth-protected-resource/x"])
-async def test_nothing_else_is_below_it(door: Door, path: str) -> None:
-    flat(await door.http.post(path, json={}), 404, Code.NOT_FOUND)
+async def test_there_are_no_sessions_to_listen_to_or_to_end(door: Door) -> None:
+    for method in OTHER_METHODS:
+        with case(method):
+            answer = await door.http.request(method, "/mcp/", headers={"Accept": "text/event-stream"})
+            assert answer.status_code == 405
+            assert answer.headers["allow"] == "POST"
+
+
+BELOW: list[str] = ["/mcp/sse", "/mcp/../mcp/x", "/mcp//", "/.well-known/oauth-protected-resource/x"]
+
+
+async def test_nothing_else_is_below_it(door: Door) -> None:
+    for path in BELOW:
+        with case(path):
+            flat(await door.http.post(path, json={}), 404, Code.NOT_FOUND)
 
 
 async def test_what_only_begins_like_it_is_not_it(door: Door) -> None:
@@ -169,54 +179,54 @@ async def test_a_body_must_arrive_in_time(door: Door) -> None:
 PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"'
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"jsonrpc": "2.0"}',
-        b"\xff\xfe",
-        b"[" * 50_000,
-        b'{"id": NaN}',
-        b"[" + PING + b"}]",
-        PING + b', "params": 5}',
-        b'{"jsonrpc": "2.0", "id": {"a": 1}, "method": "ping"}',
-        b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}',
-        b'{"jsonrpc": "1.0", "id": 1, "method": "ping"}',
-        b'{"jsonrpc": "2.0", "id": 1, "result": {}}',
-    ],
-)
-async def test_nonsense_is_refused_without_internals(door: Door, body: bytes) -> None:
-    trader = await door.desk.trader("nonsense")
-    answer = await door.post(body, trader.key)
-    assert answer.status_code == 400, answer.text
-    assert set(answer.json()["error"]) == {"code", "message"}
-    harmless(answer.text)
+NONSENSE: list[bytes] = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'{"jsonrpc": "2.0"}',
+    b"\xff\xfe",
+    b"[" * 50_000,
+    b'{"id": NaN}',
+    b"[" + PING + b"}]",
+    PING + b', "params": 5}',
+    b'{"jsonrpc": "2.0", "id": {"a": 1}, "method": "ping"}',
+    b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}',
+    b'{"jsonrpc": "1.0", "id": 1, "method": "ping"}',
+    b'{"jsonrpc": "2.0", "id": 1, "result": {}}',
+]
 
 
-@pytest.mark.parametrize(
-    ("method", "params"),
-    [
-        ("tools/call", {}),
-        ("tools/call", {"name": 5}),
-        ("tools/call", {"name": "get_book", "arguments": [1]}),
-        ("tools/call", {"name": "get_book", "arguments": "secret words"}),
-        ("secret words", {}),
-        ("resources/read", {"uri": "secret words"}),
-        ("prompts/get", {"name": "secret words"}),
-        ("initialize", {"protocolVersion": {}}),
-    ],
-)
-async def test_requests_that_make_no_sense_are_refused_without_internals(
-    door: Door, method: str, params: dict[str, Any]
-) -> None:
+async def test_nonsense_is_refused_without_internals(door: Door) -> None:
     trader = await door.desk.trader("nonsense")
-    answer = await door.post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, trader.key)
-    assert answer.status_code < 500
-    assert "error" in answer.json(), answer.text
-    harmless(answer.text)
+    for body in NONSENSE:
+        with case(body):
+            answer = await door.post(body, trader.key)
+            assert answer.status_code == 400, answer.text
+            assert set(answer.json()["error"]) == {"code", "message"}
+            harmless(answer.text)
+
+
+SENSELESS: list[tuple[str, dict[str, Any]]] = [
+    ("tools/call", {}),
+    ("tools/call", {"name": 5}),
+    ("tools/call", {"name": "get_book", "arguments": [1]}),
+    ("tools/call", {"name": "get_book", "arguments": "secret words"}),
+    ("secret words", {}),
+    ("resources/read", {"uri": "secret words"}),
+    ("prompts/get", {"name": "secret words"}),
+    ("initialize", {"protocolVersion": {}}),
+]
+
+
+async def test_requests_that_make_no_sense_are_refused_without_internals(door: Door) -> None:
+    trader = await door.desk.trader("nonsense")
+    for method, params in SENSELESS:
+        with case(method, params):
+            answer = await door.post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, trader.key)
+            assert answer.status_code < 500
+            assert "error" in answer.json(), answer.text
+            harmless(answer.text)
 
 
 def harmless(text: str) -> None:
@@ -224,29 +234,28 @@ def harmless(text: str) -> None:
         assert inside not in text, text
 
 
-@pytest.mark.parametrize(
-    ("host", "origin", "status"),
-    [
-        (HOST, None, 200),
-        ("localhost:8000", None, 200),
-        ("[::1]:8000", None, 200),
-        ("arena.example", "https://arena.example", 200),
-        ("named.example:8443", None, 200),
-        ("named.example:1", None, 421),
-        ("evil.example", None, 421),
-        ("127.0.0.1.evil.example", None, 421),
-        (HOST, "http://evil.example", 403),
-        (HOST, "http://localhost:3000", 200),
-        (HOST, "null", 403),
-    ],
-)
-async def test_only_the_venues_own_names_are_answered(
-    tmp_path: Path, host: str, origin: str | None, status: int
-) -> None:
+NAMES: list[tuple[str, str | None, int]] = [
+    (HOST, None, 200),
+    ("localhost:8000", None, 200),
+    ("[::1]:8000", None, 200),
+    ("arena.example", "https://arena.example", 200),
+    ("named.example:8443", None, 200),
+    ("named.example:1", None, 421),
+    ("evil.example", None, 421),
+    ("127.0.0.1.evil.example", None, 421),
+    (HOST, "http://evil.example", 403),
+    (HOST, "http://localhost:3000", 200),
+    (HOST, "null", 403),
+]
+
+
+async def test_only_the_venues_own_names_are_answered(tmp_path: Path) -> None:
     async with opened_desk(tmp_path) as desk, opened_door(desk, ("arena.example", "named.example:8443")) as door:
         trader = await desk.trader("named")
-        headers = {"Host": host} | ({"Origin": origin} if origin is not None else {})
-        assert (await door.post(key=trader.key, **headers)).status_code == status
+        for host, origin, status in NAMES:
+            with case(host, origin):
+                headers = {"Host": host} | ({"Origin": origin} if origin is not None else {})
+                assert (await door.post(key=trader.key, **headers)).status_code == status
 
 
 async def test_tools_draw_on_the_agents_own_budgets(tmp_path: Path) -> None:
