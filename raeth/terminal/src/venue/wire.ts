@@ -534,3 +534,13 @@ export interface Settlement {
   fees_cents: number | null;
   seq: number;
 }
+
+/** `GET /markets/{id}/agent-context`, as far as the page reads it; what the venue does not know is null. */
+export interface AgentContext {
+  market: Market | null;
+  fair_value_cents: number | null;
+  volatility: { annual_bps: number; samples: number } | null;
+  seconds_to_close: number | null;
+  server_time: string;
+  seq: number;
+}
