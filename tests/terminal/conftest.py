@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Error
 
 from tests.conftest import UNTESTED
 from tests.e2e.venue import Host, VenueProcess, hosting, write_recording
-from tests.terminal.browser import Visits, chromium, why_not
+from tests.terminal.browser import Tab, Visits, chromium, why_not
 
 NOON_MS = 1_767_268_800_000
 """A whole hour, just before which recordings begin."""
@@ -78,3 +78,16 @@ def hour_long(host: Host, **settings: str) -> VenueProcess:
     venue = host.serve("--no-house", "--reference", recording(host.folder), **HOUR, **settings)
     venue.open_market()
     return venue
+
+
+def kept_by_the_browser(tab: Tab) -> str:
+    """Everything a script, or whoever sits at the machine later, could find: stores, cookies, addresses, history."""
+    page = tab.page
+    found = page.evaluate(
+        """async () => JSON.stringify([
+            {...localStorage}, {...sessionStorage}, document.cookie, location.href, history.state, window.name,
+            document.referrer, performance.getEntriesByType('resource').map(one => one.name),
+            await indexedDB.databases(), await caches.keys(),
+        ])"""
+    )
+    return f"{found} {page.url}"
