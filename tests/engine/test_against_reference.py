@@ -24,9 +24,9 @@ from raeth.engine.types import BUY, SELL, SIDES, Order
 from tests.engine.workloads import GONE, Outcome, Pair, Step, generate, resting_of
 
 STEPS = 250
-SEEDS = 400
+SEEDS = 200
 SEEDS_PER_TEST = 20
-LONG_SEEDS = 4_000
+LONG_SEEDS = 4_200
 
 ANSWERS = frozenset(
     {

@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from raeth.engine import commands as cmd
 from raeth.engine import events as ev
@@ -407,4 +415,10 @@ def _profile(examples: int, steps: int) -> Any:
 
 
 TestVenue = Venue.TestCase
-TestVenue.settings = _profile(150, 100)
+TestVenue.settings = _profile(75, 100)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+def test_the_venue_for_long() -> None:
+    run_state_machine_as_test(Venue, settings=_profile(1_500, 100))

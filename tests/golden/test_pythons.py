@@ -24,7 +24,8 @@ from tests.golden.busy import busy
 from tests.golden.database import make_database
 from tests.golden.replay import Golden, chain, continued, execute, files, read
 
-COMMANDS = 20_000
+COMMANDS = 4_000
+LONG_COMMANDS = 20_000
 SEED = 20_261_121
 RUN_S = 100
 ZONES = ("UTC", "Asia/Kathmandu", "America/St_Johns")
@@ -61,12 +62,13 @@ def audit(python: str | Path, hash_seed: str, folder: Path) -> Said:
 
 
 @pytest.fixture(scope="module")
-def present() -> dict[str, Golden]:
+def present(request: pytest.FixtureRequest) -> dict[str, Golden]:
     """The goldens that this engine goes on with, and a bigger journal."""
     kept = [golden for golden in map(read, files()) if continued(golden)]
     state = new_state()
-    big = execute("big", busy(state, SEED, COMMANDS), state)
-    assert big.foot.commands >= COMMANDS
+    commands = LONG_COMMANDS if request.config.getoption("--long") else COMMANDS
+    big = execute("big", busy(state, SEED, commands), state)
+    assert big.foot.commands >= commands
     return {golden.head.name: golden for golden in [*kept, big]}
 
 

@@ -17,7 +17,8 @@ from tests.simulation.faults import KINDS
 from tests.simulation.mutants import MUTANTS, caught
 from tests.simulation.world import simulate
 
-SEEDS = 200
+SEEDS = 100
+LONG_SEEDS = 200
 STEPS = 250
 CHUNK = 25
 
@@ -26,7 +27,10 @@ LONG_STEPS = 400
 LONG_SEED = 1_000_000
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+@pytest.mark.parametrize(
+    "first",
+    [*range(0, SEEDS, CHUNK), *(pytest.param(n, marks=pytest.mark.long) for n in range(SEEDS, LONG_SEEDS, CHUNK))],
+)
 def test_no_seed_breaks_a_promise(first: int) -> None:
     """Also that the runs are worth something: every kind of fault, windows of every end, trades, replays."""
     faults: Counter[str] = Counter()
