@@ -7,6 +7,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { Book } from "./book";
 import { clock } from "./clock";
 import { call } from "./http";
+import { Silence } from "./silence";
 import { type Connection, Stream, streamUrl } from "./stream";
 import type {
   BookData,
@@ -118,6 +119,23 @@ function run(): void {
   }
 }
 
+const silence = new Silence();
+
+function showReference(now: Reference): void {
+  onFrame("reference", () => {
+    reference.value = now;
+  });
+}
+
+/** What the price is worth that no longer comes. */
+async function askReference(): Promise<void> {
+  try {
+    showReference(await call<Reference>("/reference/btc"));
+  } catch {
+    // Whether the venue is there at all, the stream tells.
+  }
+}
+
 /** Connect, and hear what every page needs. */
 export function begin(): void {
   stream.subscribe<MarketsSnapshot | MarketChange>("markets", ({ data, seq }) => {
@@ -130,9 +148,8 @@ export function begin(): void {
   stream.subscribe<Reference>("feed.btc", ({ type, data, ts }) => {
     if (data.price_cents !== null && type !== "snapshot")
       addPrice({ ts: Date.parse(ts), price_cents: data.price_cents });
-    onFrame("reference", () => {
-      reference.value = data;
-    });
+    silence.heard();
+    showReference(data);
   });
   stream.subscribe<Notice>("venue", ({ data }) => {
     if (data.frozen !== undefined) frozen.value = { frozen: data.frozen, reason: data.reason };
@@ -290,4 +307,5 @@ function tick(): void {
   if (seconds !== nowS.peek()) nowS.value = seconds;
   const silent = Math.floor(stream.silentMs / 1000);
   if (silent !== silentS.peek()) silentS.value = silent;
+  if (connection.peek() === "live" && document.visibilityState === "visible" && silence.due()) void askReference();
 }
