@@ -119,10 +119,23 @@ test("what was said is kept for a while, in order, and broken between windows", 
   expect([ask?.[0], ask?.[1], mid?.[0], mid?.[1]]).toEqual([52, null, 50.5, null]);
 });
 
+test("the past is filled in where nothing was heard", () => {
+  const sayings = new Sayings(10_000);
+  sayings.add({ ts: 5, window: 0, fair: 40, bid: 39, ask: 41 });
+  sayings.add({ ts: 9, window: 0, fair: 42, bid: 39, ask: 41 });
+  sayings.fill([3, 5, 7].map((ts) => ({ ts, window: 0, fair: 1, bid: null, ask: null })));
+  expect(sayings.items.map(({ ts, fair }) => [ts, fair])).toEqual([
+    [3, 1],
+    [5, 40],
+    [7, 1],
+    [9, 42],
+  ]);
+});
+
 test("the fair value of the past begins with an estimate and ends on the side of the price", () => {
   const some: Spot[] = [];
   for (let s = -30; s < 60; s++) some.push({ ts: OPEN + s * 1_000, price_cents: 9_500_000 + (s % 3) * 400 + s * 60 });
-  const said = fairOfPast(some, frames([market(0), market(-1, { reference: market(0).reference })]));
+  const { said } = fairOfPast(some, frames([market(0), market(-1, { reference: market(0).reference })]));
   expect(said[0]?.ts).toBe(OPEN - 20_000);
   expect(said.at(-1)?.fair).toBeGreaterThan(95);
   for (const { fair } of said) expect(fair).toBeLessThanOrEqual(100);

@@ -175,10 +175,10 @@ export class Sayings {
     }
   }
 
-  /** Put what the formula says of the past before what is there. */
-  precede(earlier: readonly Said[]): void {
-    const first = this.items[0]?.ts ?? Number.POSITIVE_INFINITY;
-    this.items = [...earlier.filter(({ ts }) => ts < first), ...this.items];
+  /** Put what the formula says of the past between what was heard; what was heard counts. */
+  fill(past: readonly Said[]): void {
+    const heard = new Set(this.items.map(({ ts }) => ts));
+    this.items = [...this.items, ...past.filter(({ ts }) => !heard.has(ts))].sort((a, b) => a.ts - b.ts);
   }
 
   /** Columns of what is in view: times, fair value, bid, ask, mid; broken between windows and in silences. */
@@ -209,8 +209,11 @@ export class Sayings {
 type Column = (number | null)[];
 export type Columns = [xs: number[], fair: Column, bid: Column, ask: Column, mid: Column];
 
-/** What the formula says of prices that are past, with the volatility as it was then. */
-export function fairOfPast(spots: readonly Spot[], windows: readonly Frame[]): Said[] {
+/** What the formula says of prices that are past, with the volatility as it was then; it can go on with the next. */
+export function fairOfPast(
+  spots: readonly Spot[],
+  windows: readonly Frame[],
+): { said: Said[]; volatility: Volatility } {
   const volatility = new Volatility();
   const made: Said[] = [];
   let at = 0;
@@ -223,7 +226,7 @@ export function fairOfPast(spots: readonly Spot[], windows: readonly Frame[]): S
     const fair = fairValue(price_cents, window.strike, window.close - ts, sigma);
     made.push({ ts, window: window.open, fair, bid: null, ask: null });
   }
-  return made;
+  return { said: made, volatility };
 }
 
 const STEPS_MS = [5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000];
