@@ -270,32 +270,6 @@ export interface Version {
   reference: string;
 }
 
-/** An API key as its owner sees it, without its secret. */
-export interface Key {
-  key_id: string;
-  agent_id: string;
-  name: string;
-  scopes: ("read" | "trade" | "cancel")[];
-  expires_at: string | null;
-  allowed_ips: string[];
-  created_at: string;
-}
-
-export interface NewKey extends Key {
-  api_key: string;
-}
-
-export type LedgerKind = "SIGNUP_GRANT" | "FAUCET" | "GRANT" | "TRANSFER" | "SETTLEMENT" | "FEES";
-
-export interface LedgerRow {
-  seq: number;
-  ts: string;
-  kind: LedgerKind;
-  amount_cents: number;
-  balance_after_cents: number;
-  market_id: string | null;
-}
-
 export type OrderType = "LIMIT" | "MARKET";
 export type Tif = "GTC" | "IOC" | "FOK" | "POST_ONLY";
 export type OrderStatus = "OPEN" | "PARTIALLY_FILLED" | "FILLED" | "CANCELLED" | "EXPIRED" | "REJECTED";
