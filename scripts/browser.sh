@@ -9,13 +9,18 @@ find_browser() {
     return 1
 }
 
-# Succeeds when there is one. Installs only as root with apt-get, and gives up after five minutes.
+patient_apt() {
+    DEBIAN_FRONTEND=noninteractive bounded 200 apt-get -qq -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=60 -o Acquire::Retries=0 -o Acquire::http::Timeout=20 "$@" </dev/null
+}
+
+# Succeeds when there is one. Installs only as root with apt-get, and gives up after minutes; failing is no error.
 ensure_browser() {
     find_browser >/dev/null && return
     [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
     say "installing Chromium for the tests of the web page, once …"
-    local install=(apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=60 chromium)
-    export DEBIAN_FRONTEND=noninteractive
-    bounded 300 bash -c '"$@" || { apt-get update -qq && "$@"; }' install "${install[@]}" >"$venv/browser.log" 2>&1 </dev/null
+    {
+        patient_apt install chromium || { patient_apt update && patient_apt install chromium; }
+    } >"$venv/browser.log" 2>&1
     find_browser >/dev/null
 }

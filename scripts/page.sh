@@ -28,9 +28,9 @@ page_is_current() { [ -f "$page/dist/index.html" ] && [ "$(cat "$page/dist/.stam
 # What npm leaves behind is newer than the list it installed from.
 packages_are_current() { [ "$page/node_modules/.package-lock.json" -nt "$page/package-lock.json" ]; }
 
-# bounded SECONDS COMMAND…
+# bounded SECONDS COMMAND…; in the foreground, so that Ctrl-C reaches it.
 bounded() {
-    if command -v timeout >/dev/null 2>&1; then timeout "$@"; else "${@:2}"; fi
+    if timeout --foreground 1 true >/dev/null 2>&1; then timeout --foreground "$@"; else "${@:2}"; fi
 }
 
 # Fails when they cannot be had; the log says why.

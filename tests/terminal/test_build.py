@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.venue import until
+
 ROOT = Path(__file__).resolve().parents[2]
 TERMINAL = ROOT / "raeth" / "terminal"
-TOOLS = "bash cat cksum dirname env find flock id mkdir mv rm sed sort tail timeout touch tr xargs".split()
+TOOLS = "bash cat cksum dirname env find flock id mkdir mv rm sed sleep sort tail timeout touch tr true xargs".split()
 
 NODE = """#!/usr/bin/env bash
 exit "${NODE_IS_OLD:-0}"
@@ -28,6 +31,7 @@ case "$1" in
 ci) mkdir -p node_modules && touch node_modules/.package-lock.json && exit "${NPM_CI:-0}" ;;
 run)
     out="${@: -1}"
+    [ -z "${NPM_HANGS:-}" ] || sleep 60
     mkdir -p "$out/assets" && echo half >"$out/assets/half.js"
     [ "${NPM_BUILD:-0}" -eq 0 ] || exit 1
     cat src/main.ts >"$out/index.html"
@@ -148,6 +152,25 @@ def test_several_at_once_build_once(place: Place) -> None:
     assert place.run(f"{{ {three}; }}")[0]
     assert place.shown == "one"
     assert len(place.told.read_text().splitlines()) == 2
+
+
+def test_who_changes_their_mind_need_not_wait_for_the_build(place: Place) -> None:
+    place.install_node()
+    script = "set -euo pipefail; . scripts/venv.sh; . scripts/page.sh; ensure_page || true; echo went on"
+    environment = {"PATH": str(place.bin), "NPM_TOLD": str(place.told), "NPM_HANGS": "1"}
+    with subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=place.root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as asked:
+        until("the build", lambda: place.told.exists() and "run " in place.told.read_text())
+        os.killpg(asked.pid, signal.SIGINT)  # as a terminal does it
+        assert asked.wait(timeout=10) != 0
+        assert asked.stdout is not None and asked.stdout.read() == b"", "nor is anything started after that"
+    assert place.shown is None
+    assert place.ensure()[0], "and the lock is free"
 
 
 def test_a_browser_is_installed_by_root_only_and_failing_is_no_error(place: Place) -> None:
