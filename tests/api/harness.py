@@ -1,6 +1,7 @@
 """A whole venue in one process, over HTTP: journal and tables on disk, a clock that stands still, scripted prices.
 
-Nothing of the venue is replaced: commands that a scheduler or a feed would send are sent by the test.
+Nothing of the venue is replaced: commands that a scheduler or a feed would send are sent by the test. Passwords are
+hashed at the lowest cost, for a hash at full cost takes longer than most tests; processes of their own hash at full.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from argon2 import PasswordHasher, profiles
 
 from raeth.api.app import create_app
 from raeth.api.credentials import new_key
@@ -243,6 +245,7 @@ async def opened_desk(
     store = Store(sqlite_url(path), sequencer.tabled)
     settings = Configuration(data_dir=folder, limits=limits, faucet=faucet)
     venue = Venue(settings, sequencer, store, clock, reference, PEPPER, ADMIN)  # type: ignore[arg-type]
+    venue.passwords._hasher = PasswordHasher.from_parameters(profiles.CHEAPEST)
     transport = httpx2.ASGITransport(app=create_app(venue))
     async with httpx2.AsyncClient(transport=transport, base_url="http://venue") as http:
         desk = Desk(venue, reference, clock, http)

@@ -44,7 +44,7 @@ def port_of(venue: VenueProcess) -> int:
     return int(venue.url.rpartition(":")[2])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_two_hundred_orders_through_a_network_that_cuts(venue: VenueProcess, seed: int) -> None:
     """Every call returns what the venue did; nothing is there twice, nothing is missing."""
     dice = random.Random(seed)

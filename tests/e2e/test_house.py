@@ -105,7 +105,7 @@ def test_when_the_reference_ends_it_is_out(host: Host) -> None:
     venue.stop()
 
 
-@pytest.mark.parametrize(("speed", "reason"), [("20", None), ("120", "TOO_SLOW")])
+@pytest.mark.parametrize(("speed", "reason"), [pytest.param("20", None, marks=pytest.mark.long), ("120", "TOO_SLOW")])
 def test_in_fast_recorded_time_it_keeps_up_or_says_that_it_is_out(
     host: Host, recording: str, speed: str, reason: str | None
 ) -> None:

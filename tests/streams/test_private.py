@@ -35,7 +35,7 @@ def told(peer: Peer, channel: str) -> Told:
     return [(event["seq"], raw) for event, raw in pairs if event["type"] == "event"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))])
 async def test_a_mirror_is_the_account(hall: Hall, seed: int) -> None:
     """Position, cash flow, cash, locks and every field of every order, at every quiet moment."""
     crowd = await crowd_of(hall.desk, seed)
