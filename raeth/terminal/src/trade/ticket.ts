@@ -54,7 +54,7 @@ export function changed(ticket: Ticket, part: Partial<Ticket>): Ticket {
   return now;
 }
 
-/** The same order seen from the other contract: the price with it, so that nothing else is ordered than before. */
+/** The ticket for the other contract, at the same level of the book: 40¢ of YES are 60¢ of NO. */
 export function turned(ticket: Ticket, framing: Framing): Ticket {
   if (framing === ticket.framing) return ticket;
   const price = whole(ticket.price);
