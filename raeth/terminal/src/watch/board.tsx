@@ -11,7 +11,8 @@ export function Board(): JSX.Element {
   const list = standings.value;
   return (
     <Panel title="Leaderboard" class="watch-board" aside="The house is not ranked.">
-      <div class="scroll-x watch-data watch-board-box">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
+      <section class="scroll-x watch-data watch-board-box" tabIndex={0} aria-label="Agents, the best first">
         {list?.length ? (
           <table data-watch="leaderboard">
             <caption class="hidden">Agents by profit and loss over all windows</caption>
@@ -59,7 +60,7 @@ export function Board(): JSX.Element {
               : "Nobody is ranked yet: an agent stands here once a window it traded in has been settled."}
           </Empty>
         )}
-      </div>
+      </section>
     </Panel>
   );
 }

@@ -98,12 +98,12 @@ function Tile(props: { name: Framing }): JSX.Element {
       class={`watch-tile watch-tile-${name.toLowerCase()} watch-data`}
       href="#/trade"
       data-watch={name.toLowerCase()}
-      aria-label={`${name} costs ${cost === null ? "nothing anybody offers" : `${cost} cents`}; trade`}
     >
       <span class="watch-tile-name">
         {name === "YES" ? "▲" : "▼"} {name}
       </span>
       <span class="watch-tile-cost number">{cost === null ? "–" : `${cost}¢`}</span>
+      <span class="hidden">{cost === null ? "nobody offers it" : "is what it costs"}; trade</span>
     </a>
   );
 }
