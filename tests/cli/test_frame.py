@@ -246,6 +246,7 @@ def test_dollars_lose_nothing(amount: int) -> None:
     assert (shown[0] == "+") == (amount > 0) and re.fullmatch(r"[+-]?\$\d{1,3}(,\d{3})*\.\d\d", shown)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**13))
 def test_the_time_of_day(ms: int) -> None:
     hour, minute, rest = clock(ms).split(":")
