@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # How long an example takes says nothing on a busy machine; what hangs meets the time limit of its test.
+    settings.register_profile("raeth", deadline=None)
+    settings.load_profile("raeth")
     config.option.loadscopereorder = False  # `spread` does better than by the number of tests alone
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         # Beside the sources nothing is to be written. But without bytecode each of the hundreds of processes that the
