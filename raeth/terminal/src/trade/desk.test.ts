@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Account, Fill, Order, PrivateEvent } from "../venue/wire";
-import { begun, corrected, type Desk, lockOf, told, totals } from "./desk";
+import { begun, corrected, type Desk, lockOf, told, totals, unrealised } from "./desk";
 
 const account = {
   agent_id: "a",
@@ -48,6 +48,15 @@ test("resting locks, fills move it into the position, both payoffs follow", () =
   desk = hear(desk, { kind: "order", order: order("1", "BUY", 40, 0, 13) }, 13);
   expect(desk.orders.size).toBe(0);
   expect(desk.positions.get("m")?.locked_cents).toBe(160);
+});
+
+test("without a mark a position is worth nobody knows what", () => {
+  const desk = hear(start(), fill("BUY", 40, 4), 11);
+  const position = desk.positions.get("m");
+  if (!position) throw new Error("no position");
+  expect(unrealised(position, null)).toBeNull();
+  expect(unrealised(position, 0)).toBe(-160);
+  expect(totals(desk, () => null).equity_cents).toBe(100_000);
 });
 
 test("a taker's fee and a maker's rebate are in the cash flow", () => {

@@ -104,7 +104,7 @@ export function totals(desk: Desk, mark: (marketId: string) => number | null): T
   let [locked, pending] = [0, 0];
   for (const position of desk.positions.values()) {
     locked += position.locked_cents;
-    pending += unrealised(position, mark(position.market_id));
+    pending += unrealised(position, mark(position.market_id)) ?? 0;
   }
   const cash = desk.account.cash_cents;
   return {
@@ -116,8 +116,10 @@ export function totals(desk: Desk, mark: (marketId: string) => number | null): T
   };
 }
 
-export function unrealised(position: Position, mark: number | null): number {
-  return position.cash_flow_cents + position.net_qty * (mark ?? position.mark_price ?? 0);
+/** Cash flow plus the position at the mark; null where there is a position and no mark. */
+export function unrealised(position: Position, mark: number | null): number | null {
+  if (position.net_qty === 0) return position.cash_flow_cents;
+  return mark === null ? null : position.cash_flow_cents + position.net_qty * mark;
 }
 
 /** The worst outcome of a position with all that rests: max(0, −c + B, −c − 100·n + S). */

@@ -49,7 +49,13 @@ function Question({ body }: { body: OrderBody }): JSX.Element {
       <p class="trade-question">{wording(framing, action, price, now.qty)}</p>
       <p class="soft">
         = {otherWording(framing, action, price)}, window {windowName(market.value?.symbol ?? null)},{" "}
-        {now.type === "MARKET" ? "at what there is" : (now.tif ?? "GTC").toLowerCase().replace("_", "-")}
+        {now.tif === "FOK"
+          ? "all or nothing"
+          : now.type === "MARKET" || now.tif === "IOC"
+            ? "what trades now, the rest ends"
+            : now.tif === "POST_ONLY"
+              ? "only to rest"
+              : "what does not trade now rests"}
         {now.slippage_cap_cents === undefined ? "" : `, at most ${cents(now.slippage_cap_cents)} from the best`}
         {expiryS ? `, ends after ${expiryS} s` : ""}
         {now.reduce_only ? ", reduce only" : ""}
@@ -58,7 +64,7 @@ function Question({ body }: { body: OrderBody }): JSX.Element {
       {preview && (
         <p>
           {preview.would === "ACCEPT"
-            ? `Takes ${money(preview.required_cents, true)} of collateral, fee ${money(preview.fee_cents)}, ${count(preview.fills.reduce((sum, each) => sum + each.qty, 0))} fill at once.`
+            ? `Collateral ${money(preview.required_cents, true)}, fee ${money(preview.fee_cents)}, ${count(preview.fills.reduce((sum, each) => sum + each.qty, 0))} fill at once.`
             : `It would be declined now: ${preview.reject_message}`}
         </p>
       )}

@@ -7,10 +7,10 @@ import { price as cents, count } from "../venue/format";
 import { view, watched } from "../venue/live";
 import type { Level } from "../venue/wire";
 import { framed, framedBook } from "./frame";
-import { desk } from "./mine";
+import { desk, markOf } from "./mine";
 import { change, market, ticket } from "./state";
 
-const DEPTH = 9;
+const DEPTH = 8;
 
 /** Own resting quantity by price of YES, in the ticket's window. */
 const own = computed(() => {
@@ -42,7 +42,7 @@ export function Ladder(): JSX.Element {
   const { bids, asks, most, best, offer } = rows.value;
   const framing = ticket.value.framing;
   const spread = best !== undefined && offer !== undefined ? offer - best : null;
-  const mark = market.value?.mark_price ?? null;
+  const mark = market.value ? markOf(market.value.id) : null;
   return (
     <Panel title={`Book of ${framing}`} class="trade-ladder" aside="a click fills the price">
       <div class="trade-ladder-head" aria-hidden="true">

@@ -5,7 +5,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { call, VenueError } from "../venue/http";
-import { connection, markets, onFrame, stream } from "../venue/live";
+import { connection, markets, onFrame, stream, view, watched } from "../venue/live";
 import { agentKey, forgetKey } from "../venue/session";
 import type { Account, Event, Order, Page, Position, PrivateEvent, PrivateSnapshot } from "../venue/wire";
 import { begun, corrected, type Desk, told, totals } from "./desk";
@@ -22,7 +22,16 @@ const POLL_MS = 3_000;
 /** How often the venue's own figures are compared with what follows from the events. */
 const COMPARE_MS = 30_000;
 
-export const markOf = (marketId: string): number | null => markets.value.get(marketId)?.mark_price ?? null;
+/** A window's mark as the venue defines it: the floor of the middle of the touch, else the last trade. */
+export function markOf(marketId: string): number | null {
+  const { bids, asks, trades, known } = view.value;
+  if (known && watched.value?.id === marketId) {
+    const [bid, ask] = [bids[0], asks[0]];
+    const mark = bid && ask ? Math.floor((bid[0] + ask[0]) / 2) : trades[0]?.price;
+    if (mark !== undefined) return mark;
+  }
+  return markets.value.get(marketId)?.mark_price ?? desk.value?.positions.get(marketId)?.mark_price ?? null;
+}
 
 export const wallet = computed(() => (desk.value ? totals(desk.value, markOf) : null));
 

@@ -42,7 +42,7 @@ export function Positions(): JSX.Element {
 function Held({ position }: { position: Position }): JSX.Element {
   const { net_qty: net, locked_cents, payoff_if_yes_cents: yes, payoff_if_no_cents: no } = position;
   const framing = net < 0 ? "NO" : "YES";
-  const mark = markOf(position.market_id) ?? position.mark_price;
+  const mark = markOf(position.market_id);
   const status = markets.value.get(position.market_id)?.status;
   const gain = unrealised(position, mark);
   const cost = costOf(position);
@@ -59,7 +59,7 @@ function Held({ position }: { position: Position }): JSX.Element {
           text={net ? `${money(cost)} (${(cost / Math.abs(net)).toFixed(1)}¢)` : money(-position.cash_flow_cents)}
         />
         <Fact name="Mark" text={mark === null ? "–" : cents(framed(framing, mark))} />
-        <Fact name="Unrealised" text={money(gain, true)} tone={gain} />
+        <Fact name="Unrealised" text={money(gain, true)} tone={gain ?? 0} />
         <Fact name="Locked" text={money(locked_cents)} />
         <Fact name="If YES" text={money(yes, true)} tone={yes} />
         <Fact name="If NO" text={money(no, true)} tone={no} />

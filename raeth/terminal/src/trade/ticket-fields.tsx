@@ -3,6 +3,7 @@
 import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Button, toast } from "../parts/parts";
+import { view } from "../venue/live";
 import type { Tif } from "../venue/wire";
 import { report } from "./act";
 import { framed } from "./frame";
@@ -18,10 +19,10 @@ const QUICK = [1, 10, 50, 100];
 /** The touch that a new price begins at: what a buyer pays, what a seller gets. */
 function touch(): number | null {
   const { framing, action } = ticket.peek();
-  const now = market.peek();
+  const { bids, asks } = view.peek();
   const yesBuys = framing === "YES" ? action === "BUY" : action === "SELL";
-  const best = yesBuys ? now?.best_ask : now?.best_bid;
-  return best == null ? null : framed(framing, best);
+  const best = (yesBuys ? asks : bids)[0];
+  return best ? framed(framing, best[0]) : null;
 }
 
 function Stepper(props: {
@@ -30,11 +31,12 @@ function Stepper(props: {
   unit: string;
   value: string;
   problem: string | undefined;
+  placeholder?: string;
   onType: (text: string) => void;
   onStep: (by: number) => void;
   input?: (element: HTMLInputElement | null) => void;
 }): JSX.Element {
-  const { id, label, unit, value, problem, onType, onStep, input } = props;
+  const { id, label, unit, value, problem, placeholder, onType, onStep, input } = props;
   const keys = (event: KeyboardEvent) => {
     const up = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
     if (!up) return;
@@ -54,6 +56,7 @@ function Stepper(props: {
           class="number"
           inputMode="numeric"
           autocomplete="off"
+          placeholder={placeholder}
           value={value}
           aria-invalid={problem ? true : undefined}
           aria-describedby={problem ? `${id}-note` : undefined}
@@ -95,10 +98,11 @@ export function SlippageField(): JSX.Element {
   return (
     <Stepper
       id="trade-slippage"
-      label="At most this far from the best price (empty: any)"
+      label="Slippage at most"
       unit="¢"
       value={ticket.value.slippage}
       problem={checked.value.problems.slippage}
+      placeholder="any"
       onType={(text) => change({ slippage: text })}
       onStep={(by) => change({ slippage: stepped(ticket.peek().slippage, by, 2, 0, 98) })}
     />
@@ -106,6 +110,24 @@ export function SlippageField(): JSX.Element {
 }
 
 export function QtyField(): JSX.Element {
+  return (
+    <Stepper
+      id="trade-qty"
+      label="Quantity"
+      unit="×"
+      value={ticket.value.qty}
+      problem={checked.value.problems.qty}
+      onType={(text) => change({ qty: text })}
+      onStep={(by) => change({ qty: stepped(ticket.peek().qty, by, 10, 1, 1_000_000) })}
+      input={(element) => {
+        qtyInput.value = element;
+      }}
+    />
+  );
+}
+
+/** Usual sizes, and the most that the venue would take. */
+export function Quick(): JSX.Element {
   const busy = useSignal(false);
   const max = async () => {
     const now = market.peek();
@@ -113,11 +135,11 @@ export function QtyField(): JSX.Element {
     if (!now || !body) return;
     busy.value = true;
     try {
-      const { max_order_qty, max_order_notional_cents } = now.risk;
-      const start = body.price
-        ? Math.min(max_order_qty, Math.floor(max_order_notional_cents / body.price))
-        : max_order_qty;
-      const most = await largest(body, Math.max(1, start));
+      const { max_order_qty: cap, max_order_notional_cents: notional } = now.risk;
+      const most = await largest(
+        body,
+        Math.max(1, Math.min(cap, body.price ? Math.floor(notional / body.price) : cap)),
+      );
       if (most === null) toast("info", "The venue would take no quantity of this order; the preview says why.");
       else change({ qty: String(most) });
     } catch (error) {
@@ -128,29 +150,15 @@ export function QtyField(): JSX.Element {
   };
   const ready = check({ ...ticket.value, qty: "1" }, market.value).body !== null;
   return (
-    <div>
-      <Stepper
-        id="trade-qty"
-        label="Quantity"
-        unit="×"
-        value={ticket.value.qty}
-        problem={checked.value.problems.qty}
-        onType={(text) => change({ qty: text })}
-        onStep={(by) => change({ qty: stepped(ticket.peek().qty, by, 10, 1, 1_000_000) })}
-        input={(element) => {
-          qtyInput.value = element;
-        }}
-      />
-      <div class="trade-quick">
-        {QUICK.map((qty) => (
-          <Button key={qty} onClick={() => change({ qty: String(qty) })} aria-label={`Quantity ${qty}`}>
-            {qty}
-          </Button>
-        ))}
-        <Button onClick={max} busy={busy.value} disabled={!ready} title="The most the venue would take of this order">
-          Max
+    <div class="trade-quick">
+      {QUICK.map((qty) => (
+        <Button key={qty} onClick={() => change({ qty: String(qty) })} aria-label={`Quantity ${qty}`}>
+          {qty}
         </Button>
-      </div>
+      ))}
+      <Button onClick={max} busy={busy.value} disabled={!ready} title="The most the venue would take of this order">
+        Max
+      </Button>
     </div>
   );
 }
@@ -160,14 +168,14 @@ export function Terms(): JSX.Element {
   const tifs: readonly (readonly [Tif, string])[] =
     type === "MARKET"
       ? [
-          ["IOC", "Take what there is"],
+          ["IOC", "Take now (IOC)"],
           ["FOK", "All or nothing (FOK)"],
         ]
       : [
-          ["GTC", "Rests until the close (GTC)"],
-          ["IOC", "Take at once, rest ends (IOC)"],
-          ["FOK", "All at once or nothing (FOK)"],
-          ["POST_ONLY", "Only rest (post-only)"],
+          ["GTC", "Rest (GTC)"],
+          ["IOC", "Take now (IOC)"],
+          ["FOK", "All or nothing (FOK)"],
+          ["POST_ONLY", "Post-only"],
         ];
   return (
     <div class="trade-terms">
@@ -198,7 +206,7 @@ export function Terms(): JSX.Element {
           checked={reduceOnly}
           onChange={(event) => change({ reduceOnly: event.currentTarget.checked })}
         />
-        Reduce only
+        Reduce-only
       </label>
     </div>
   );

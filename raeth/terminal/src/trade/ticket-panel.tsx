@@ -10,7 +10,7 @@ import { type Framing, otherWording, wording } from "./frame";
 import { PreviewBox } from "./preview-box";
 import { answer } from "./send";
 import { change, checked, choice, market, ticket, turn } from "./state";
-import { PriceField, QtyField, SlippageField, Terms } from "./ticket-fields";
+import { PriceField, QtyField, Quick, SlippageField, Terms } from "./ticket-fields";
 import { WindowBar } from "./window";
 
 export function TicketPanel(): JSX.Element {
@@ -41,8 +41,8 @@ export function TicketPanel(): JSX.Element {
             class="trade-framing"
             value={framing}
             options={[
-              ["YES", "YES ▲ up"],
-              ["NO", "NO ▼ down"],
+              ["YES", "YES ▲"],
+              ["NO", "NO ▼"],
             ]}
             onChange={turn}
           />
@@ -66,12 +66,14 @@ export function TicketPanel(): JSX.Element {
           ]}
           onChange={(to) => change({ type: to })}
         />
-        {type === "LIMIT" ? <PriceField /> : <SlippageField />}
-        <QtyField />
+        <div class="trade-two trade-numbers">
+          {type === "LIMIT" ? <PriceField /> : <SlippageField />}
+          <QtyField />
+          <Quick />
+        </div>
         <Terms />
         <PreviewBox />
         <SendRow />
-        <AnswerBox />
       </form>
     </Panel>
   );
@@ -104,6 +106,7 @@ function SendRow(): JSX.Element {
           : missing;
   return (
     <div class="trade-send">
+      <AnswerBox />
       <Button
         kind={action === "BUY" ? "buy" : "sell"}
         class="trade-send-button"
