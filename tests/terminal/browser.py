@@ -44,6 +44,9 @@ PHONE: Final = (390, 844)
 PATIENCE_MS: Final = 15_000
 """How long to wait for what a person would see at once, on a machine that does other things."""
 
+ASKED = r"status of 401 .*/api/v1/me\)"
+"""Whether somebody is signed in, no script can tell from a cookie: the page asks, and a browser notes the answer no."""
+
 expect.set_options(timeout=PATIENCE_MS)
 
 Theme = Literal["dark", "light"]
@@ -120,6 +123,11 @@ class Tab:
     def banner(self, name: str) -> Locator:
         return self.page.locator(f'[data-banner="{name}"]')
 
+    @property
+    def tape(self) -> Locator:
+        """The trades, newest first."""
+        return self.page.locator('[data-watch="tape"] tbody tr')
+
     def until_connection(self, state: str, within_ms: int = PATIENCE_MS) -> None:
         """`live`, `old` or `connecting`, as the frame says it."""
         expect(self.page.locator("[data-connection]")).to_have_attribute("data-connection", state, timeout=within_ms)
@@ -161,16 +169,22 @@ class Visits:
         *,
         theme: Theme = "dark",
         size: tuple[int, int] = DESKTOP,
+        calm: bool = False,
         expected: Iterable[str] = (),
     ) -> Tab:
-        """A new person's browser at `path`, such as `trade` or `proof/BTC-1M-…`, once the venue is heard there."""
+        """A new person's browser at `path`, such as `trade` or `proof/BTC-1M-…`, once the venue is heard there.
+
+        `calm`: their system asks for no animations, so that nothing is looked at while it fades in.
+        """
         width, height = size
         context = self._browser.new_context(
-            color_scheme=theme, viewport={"width": width, "height": height}, reduced_motion="no-preference"
+            color_scheme=theme,
+            viewport={"width": width, "height": height},
+            reduced_motion="reduce" if calm else "no-preference",
         )
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
-        tab = Tab(page, url, [re.compile(pattern) for pattern in expected])
+        tab = Tab(page, url, [re.compile(pattern) for pattern in (ASKED, *expected)])
         self.tabs.append(tab)
         page.on("console", tab.heard)
         page.on("pageerror", lambda error: tab.say(f"script error: {error}"))

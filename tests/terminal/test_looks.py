@@ -67,7 +67,7 @@ def test_all_of_it_together_is_small(venue: VenueProcess, visit: Visits) -> None
 
 @pytest.mark.parametrize(("theme", "size"), [("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)])
 def test_everybody_can_read_it(venue: VenueProcess, visit: Visits, theme: Theme, size: tuple[int, int]) -> None:
-    tab = visit(venue.url, theme=theme, size=size)
+    tab = visit(venue.url, theme=theme, size=size, calm=True)
     fill(venue, f"{theme}-{size[0]}")
     found = []
     for page in every_page(tab, venue):
