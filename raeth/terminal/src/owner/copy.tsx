@@ -1,0 +1,22 @@
+/** An id, short, with its whole on the clipboard at a press. */
+
+import type { JSX } from "preact";
+import { toast } from "../parts/parts";
+
+export function CopyId(props: { id: string; what: string }): JSX.Element {
+  const { id, what } = props;
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(id);
+      toast("info", `Copied: ${what}.`, 2_500);
+    } catch {
+      toast("info", id, 15_000); // no clipboard without HTTPS: shown whole, to be copied by hand
+    }
+  };
+  return (
+    <button type="button" class="owner-id" title={id} onClick={() => void copy()}>
+      <span class="hidden">Copy the {what}: </span>
+      {id.length > 18 ? `${id.slice(0, 8)}…${id.slice(-4)}` : id} <span aria-hidden="true">⧉</span>
+    </button>
+  );
+}
