@@ -43,7 +43,7 @@ TABLE = "state and rows whole, a table differs: the audit names it"
 HARMLESS = "harmless"
 
 SCALE = [
-    pytest.param(200, marks=pytest.mark.timeout(300)),
+    pytest.param(500, marks=pytest.mark.timeout(300)),
     pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
 ]
 
