@@ -9,7 +9,6 @@ import { VenueError } from "../venue/http";
 import type { Order } from "../venue/wire";
 import { trySend } from "./act";
 import { windowName } from "./frame";
-import { desk } from "./mine";
 import { Repairs } from "./preview-box";
 import { type Answer, answer, lookUp } from "./send";
 import { ticket } from "./state";
@@ -54,8 +53,7 @@ function Body({ now }: { now: Answer }): JSX.Element {
 }
 
 function Answered(props: { order: Order; late: boolean }): JSX.Element {
-  // What rests goes on living: its newest state is on the desk.
-  const order = desk.value?.orders.get(props.order.order_id) ?? props.order;
+  const { order } = props;
   const { kind, title, text } = said(order, ticket.value.framing);
   const wait = order.reject_details?.retry_after_ms;
   return (

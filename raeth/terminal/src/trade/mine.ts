@@ -121,9 +121,13 @@ effect(() => {
   };
 });
 
-function hear(event: Event<PrivateSnapshot | PrivateEvent>): void {
-  if ("account" in event.data) show(begun(event.data, event.seq, latest));
-  else if (latest) show(told(latest, event.data, event.seq, event.ts));
+/** Who wants to hear of each order as it changes. */
+export const orderHeard = new Set<(order: Order) => void>();
+
+function hear({ data, seq, ts }: Event<PrivateSnapshot | PrivateEvent>): void {
+  if ("account" in data) show(begun(data, seq, latest));
+  else if (latest) show(told(latest, data, seq, ts));
+  if ("kind" in data && data.kind === "order") for (const each of orderHeard) each(data.order);
 }
 
 let compared = 0;

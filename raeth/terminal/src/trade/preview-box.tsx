@@ -30,8 +30,12 @@ export function PreviewBox(): JSX.Element {
         <Fact name="Free after" value={preview ? money(preview.free_cash_after_cents) : null} />
         <Fact name="Position after" value={preview ? holding(preview.position_after) : null} />
         <Fact name="Worst case" value={preview ? money(-preview.worst_case_loss_cents) : null} />
-        <Fact name="All, if YES" value={payoff ? money(payoff.if_yes_cents, true) : null} tone={payoff?.if_yes_cents} />
-        <Fact name="All, if NO" value={payoff ? money(payoff.if_no_cents, true) : null} tone={payoff?.if_no_cents} />
+        <Fact
+          name="Total if YES"
+          value={payoff ? money(payoff.if_yes_cents, true) : null}
+          tone={payoff?.if_yes_cents}
+        />
+        <Fact name="Total if NO" value={payoff ? money(payoff.if_no_cents, true) : null} tone={payoff?.if_no_cents} />
       </dl>
       {no && preview.reject_reason && (
         <Repairs code={preview.reject_reason} details={preview.reject_details} waits={false} />

@@ -4,7 +4,10 @@ import { VenueError } from "../venue/http";
 const calls: string[] = [];
 let replies: (() => unknown)[] = [];
 
+const { orderHeard } = vi.hoisted(() => ({ orderHeard: new Set<(order: object) => void>() }));
+
 vi.mock("./mine", () => ({
+  orderHeard,
   asAgent: async (path: string) => {
     calls.push(path);
     const reply = replies.shift();
@@ -30,6 +33,18 @@ test("an answered order is answered", async () => {
   replies = [() => order];
   await send(body);
   expect(answer.value).toEqual({ state: "answered", order, late: false });
+});
+
+test("what is said of a resting order stays true while it lives", () => {
+  const placed = { ...order, seq: 5 };
+  answer.value = { state: "answered", order: placed as never, late: false };
+  for (const hear of orderHeard) {
+    hear({ ...placed, order_id: "other", status: "FILLED", seq: 9 });
+    hear({ ...placed, status: "CANCELLED", seq: 4 });
+  }
+  expect(answer.value).toMatchObject({ order: { status: "OPEN" } });
+  for (const hear of orderHeard) hear({ ...placed, status: "FILLED", seq: 8 });
+  expect(answer.value).toMatchObject({ order: { status: "FILLED" } });
 });
 
 test("after silence the order is found by the page's own id", async () => {

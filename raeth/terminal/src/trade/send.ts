@@ -7,7 +7,7 @@ import { signal } from "@preact/signals";
 import { VenueError } from "../venue/http";
 import { agentKey } from "../venue/session";
 import type { Order, OrderBody } from "../venue/wire";
-import { asAgent } from "./mine";
+import { asAgent, orderHeard } from "./mine";
 
 export type Answer =
   | { state: "sending"; body: OrderBody }
@@ -19,6 +19,13 @@ export type Answer =
   | { state: "failed"; error: unknown; at: number };
 
 export const answer = signal<Answer | null>(null);
+
+/** An order that rests goes on living: what is said of it stays true. */
+orderHeard.add((order) => {
+  const now = answer.peek();
+  if (now?.state === "answered" && now.order.order_id === order.order_id && order.seq >= now.order.seq)
+    answer.value = { ...now, order };
+});
 
 const KEPT = "raeth-order-under-way";
 /** Then it is for the person to ask again. */

@@ -114,7 +114,7 @@ export function QtyField(): JSX.Element {
     <Stepper
       id="trade-qty"
       label="Quantity"
-      unit="×"
+      unit=""
       value={ticket.value.qty}
       problem={checked.value.problems.qty}
       onType={(text) => change({ qty: text })}
@@ -169,12 +169,12 @@ export function Terms(): JSX.Element {
     type === "MARKET"
       ? [
           ["IOC", "Take now (IOC)"],
-          ["FOK", "All or nothing (FOK)"],
+          ["FOK", "All or none (FOK)"],
         ]
       : [
           ["GTC", "Rest (GTC)"],
           ["IOC", "Take now (IOC)"],
-          ["FOK", "All or nothing (FOK)"],
+          ["FOK", "All or none (FOK)"],
           ["POST_ONLY", "Post-only"],
         ];
   return (
