@@ -70,8 +70,8 @@ export function Windows(): JSX.Element {
     <div class="proof proof-start">
       <h1>Proof</h1>
       <p class="proof-lead">
-        Every window pays by two prices. Open one, and this page works out its outcome again in your browser, from the
-        evidence the venue published, step by step: you need not take the venue's word, or this page's.
+        Every window pays by two prices. Open one, and its outcome is worked out again in your browser, from the
+        evidence the venue published, step by step, and compared with what the venue says.
       </p>
       <Find />
       <Panel
@@ -146,13 +146,15 @@ function Rows(props: { items: readonly Market[] }): JSX.Element {
       <table class="proof-windows">
         <thead>
           <tr>
-            <th scope="col">Window (UTC)</th>
+            <th scope="col">
+              <span class="proof-wide">Window, </span>UTC
+            </th>
             <th scope="col">Outcome</th>
             <th scope="col" class="number">
-              Open print
+              Open
             </th>
             <th scope="col" class="number">
-              Close print
+              Close
             </th>
             <th scope="col" class="number">
               Move
@@ -174,13 +176,15 @@ function Rows(props: { items: readonly Market[] }): JSX.Element {
 
 function Row({ market }: { market: Market }): JSX.Element {
   const { open_price_cents: open, close_price_cents: close } = market.reference;
+  const length = market.rules.window_ms % 60_000 ? 8 : 5;
   return (
     <tr data-window={market.symbol}>
       <th scope="row">
         <a href={`#/proof/${market.symbol}`}>
           <span class="soft proof-date">{market.close_at.slice(0, 10)} </span>
           <span class="number">
-            {clockTime(market.open_at).slice(0, 5)}–{clockTime(market.close_at).slice(0, 5)}
+            <span class="proof-wide">{clockTime(market.open_at).slice(0, length)}–</span>
+            {clockTime(market.close_at).slice(0, length)}
           </span>
           <span class="hidden"> {market.symbol}</span>
         </a>
@@ -190,7 +194,9 @@ function Row({ market }: { market: Market }): JSX.Element {
       </td>
       <td class="number">{money(open)}</td>
       <td class="number">{money(close)}</td>
-      <td class="number">{open !== null && close !== null ? <Move cents={close - open} /> : "–"}</td>
+      <td class="number">
+        {open !== null && close !== null ? <Move cents={close - open} /> : <span class="soft">–</span>}
+      </td>
       <td class="number proof-wide">{count(market.volume)}</td>
     </tr>
   );

@@ -15,8 +15,8 @@ interface Props {
   market: Market;
   print: Print | null;
   result: PrintResult | null;
-  /** Set a venue's price, null: back to its own. Null while there is no experiment. */
-  edit: ((venue: string, cents: number | null) => void) | null;
+  /** Set a venue's price; null while there is no experiment. */
+  edit: ((venue: string, cents: number) => void) | null;
   tried: ReadonlyMap<string, number>;
 }
 
@@ -121,7 +121,14 @@ function Inputs(props: Props & { result: PrintResult }): JSX.Element {
                   money(each.input.price_cents)
                 )}
               </td>
-              {converts && <td class="number">{conversionText(each)}</td>}
+              {converts && (
+                <td class="number">
+                  {conversionText(each)}
+                  {each.input.rate_source_ts && (
+                    <span class="soft proof-rate">rate of {clockTime(each.input.rate_source_ts, true)}</span>
+                  )}
+                </td>
+              )}
               <td class="number">{each.input.source_ts ? clockTime(each.input.source_ts, true) : "–"}</td>
               <td class="number">{each.ageMs === null ? "–" : `${count(each.ageMs)} ms`}</td>
               <td>
@@ -150,7 +157,7 @@ function PriceInput(props: {
   label: string;
   cents: number | null;
   changed: boolean;
-  set: (cents: number | null) => void;
+  set: (cents: number) => void;
 }): JSX.Element {
   const id = useId();
   const { cents } = props;
@@ -201,9 +208,9 @@ function Steps(props: { result: PrintResult; edited: boolean }): JSX.Element {
         </li>
       )}
       {result.counted.length > 1 && (
-        <li class="number proof-ordered">
+        <li class="proof-ordered">
           {result.counted.map((cents, n) => (
-            <span key={n} class={middle(n, result.counted.length) ? "proof-middle" : "soft"}>
+            <span key={n} class={`number ${middle(n, result.counted.length) ? "proof-middle" : ""}`}>
               {money(cents)}
             </span>
           ))}

@@ -50,13 +50,13 @@ export function Proven(props: { name: string }): JSX.Element {
   // What happens to this window while one looks: its print, its end, its settlement.
   const told = useComputed(() => {
     const id = known.value?.market.id;
-    const market = id ? markets.value.get(id) : undefined;
-    return market ? `${market.status} ${market.seq}` : "";
+    return (id ? markets.value.get(id)?.seq : undefined) ?? 0;
   });
   useSignalEffect(() => {
-    const now = told.value;
+    const seq = told.value;
     const read = known.peek();
-    if (now && read && !final(read.evidence) && now !== `${read.market.status} ${read.market.seq}`) asked.value += 1;
+    // `peek`: an effect that reads what it sets runs for ever.
+    if (read && !final(read.evidence) && seq > read.market.seq) asked.value = asked.peek() + 1;
   });
   const waits = useComputed(() => {
     const read = known.value;
@@ -71,18 +71,25 @@ export function Proven(props: { name: string }): JSX.Element {
   });
 
   const read = known.value;
+  const symbol = read?.market.symbol;
   useEffect(() => {
-    if (read) document.title = `${read.market.symbol} · Proof · raeth`;
-  }, [read]);
+    if (!symbol) return;
+    const before = document.title;
+    document.title = `${symbol} · Proof · raeth`;
+    return () => {
+      if (document.title.startsWith(symbol)) document.title = before;
+    };
+  }, [symbol]);
 
   if (!read) {
     return (
       <div class="proof">
         <Crumb name={name} />
+        <h1>{failed.value === null ? "Proof of a window" : "No proof to show"}</h1>
         {failed.value === null ? (
           <p class="empty">Loading …</p>
         ) : (
-          <Panel title="No proof to show">
+          <Panel title="What happened">
             <div class="proof-failed">
               <Trouble
                 error={failed.value}
@@ -131,20 +138,23 @@ function Shown(props: { read: Read; stale: unknown }): JSX.Element {
   const { market, evidence } = props.read;
   const tried = useSignal<ReadonlyMap<string, number>>(new Map());
   const experiment = useSignal(false);
+  const round = useSignal(0);
   const window = windowOf(market);
   const real = recompute(evidence, window);
   const edited = experiment.value && tried.value.size > 0;
   const shown = edited ? recompute(withPrices(evidence, tried.value), window) : real;
-  const change = (which: "open" | "close", venue: string, cents: number | null) => {
+  const change = (which: "open" | "close", venue: string, cents: number) => {
     const next = new Map(tried.value);
-    if (cents === null) next.delete(`${which} ${venue}`);
+    const print = which === "open" ? evidence.open_print : evidence.close_print;
+    const own = print?.inputs.find((input) => input.venue === venue)?.price_cents;
+    if (cents === own) next.delete(`${which} ${venue}`);
     else next.set(`${which} ${venue}`, cents);
     tried.value = next;
   };
   const { before, after } = neighbours(market);
   const cards = (["open", "close"] as const).map((which) => (
     <PrintCard
-      key={which}
+      key={`${which} ${round.value}`}
       which={which}
       market={market}
       print={which === "open" ? evidence.open_print : evidence.close_print}
@@ -161,9 +171,11 @@ function Shown(props: { read: Read; stale: unknown }): JSX.Element {
           <a href={`#/proof/${before}`}>
             <span aria-hidden="true">←</span> before
           </a>
-          <a href={`#/proof/${after}`}>
-            after <span aria-hidden="true">→</span>
-          </a>
+          {market.status !== "PENDING" && (
+            <a href={`#/proof/${after}`}>
+              after <span aria-hidden="true">→</span>
+            </a>
+          )}
         </nav>
       </div>
       <h1>{question(market)}</h1>
@@ -183,7 +195,13 @@ function Shown(props: { read: Read; stale: unknown }): JSX.Element {
               {experiment.value ? "End the experiment" : "Change an input and see"}
             </Button>
             {edited && (
-              <Button class="proof-noprint" onClick={() => (tried.value = new Map())}>
+              <Button
+                class="proof-noprint"
+                onClick={() => {
+                  tried.value = new Map();
+                  round.value += 1;
+                }}
+              >
                 Reset the prices
               </Button>
             )}
@@ -283,7 +301,7 @@ function Recomputed(props: {
             </span>
             <span>
               {shown.agrees ? (
-                <strong>{final(evidence) ? "Agrees with the venue." : "Agrees with the venue so far."}</strong>
+                <strong>{headline(evidence)}</strong>
               ) : (
                 <strong>This does not agree with the venue. {counts.bad} of the checks below failed.</strong>
               )}{" "}
@@ -299,6 +317,13 @@ function Recomputed(props: {
       </div>
     </Panel>
   );
+}
+
+function headline(evidence: Settlement): string {
+  if (!final(evidence)) return "Agrees with the venue so far.";
+  // What did not come of prints cannot come out of them here.
+  if (evidence.reason === "OPERATOR" || evidence.reason === "VENUE_DOWN") return "Nothing here contradicts the venue.";
+  return "Agrees with the venue.";
 }
 
 export function Checks(props: { checks: readonly Check[]; label: string }): JSX.Element {
