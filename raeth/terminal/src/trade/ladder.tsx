@@ -77,12 +77,14 @@ function Row(props: { kind: "bid" | "ask"; level: Level | null; most: number }):
     <button
       type="button"
       class={`trade-level trade-level-${kind} number`}
-      aria-label={`${kind === "bid" ? "Bid" : "Ask"} ${price} cents, ${qty} contracts${mine ? `, ${mine} of them mine` : ""}`}
       onClick={() => change({ type: "LIMIT", price: String(price) })}
     >
       <span class="trade-bar" style={{ transform: `scaleX(${qty / most})` }} />
+      <span class="hidden">{kind === "bid" ? "Bid" : "Ask"}, mine: </span>
       <span class="trade-mine">{mine ? `● ${count(mine)}` : ""}</span>
+      <span class="hidden">{mine ? " " : "none "}at </span>
       <span class="trade-price">{price}</span>
+      <span class="hidden"> cents, contracts: </span>
       <span>{count(qty)}</span>
     </button>
   );
