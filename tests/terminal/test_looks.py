@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.venue import Host, VenueProcess, until
 from tests.terminal.browser import AXE, DESKTOP, DIST, PHONE, Tab, Theme, Visits
 from tests.terminal.conftest import ADMIN
+from tests.terminal.people import bring_key, make_account, take_token
 
 FIRST_PAINT_S = 2.5
 """It is about 0.2 s on an idle machine; this one may do other things."""
@@ -18,7 +20,7 @@ BYTES_MAX = 200_000
 @pytest.fixture(scope="module")
 def venue(shared_host: Host) -> Iterator[VenueProcess]:
     """Short windows, so that there are some that are over; and a book that two agents traded in."""
-    venue = shared_host.serve("--no-house", RAETH_SERIES__WINDOW_MS="4000", RAETH_ADMIN_TOKEN=ADMIN)
+    venue = shared_host.serve("--no-house", RAETH_SERIES__WINDOW_MS="5000", RAETH_ADMIN_TOKEN=ADMIN)
     until("an outcome", lambda: venue.markets(status="RESOLVED"))
     yield venue
 
@@ -32,13 +34,27 @@ def fill(venue: VenueProcess, name: str) -> None:
     taker.place(market, "BUY", 55, 3)
 
 
-def every_page(tab: Tab, venue: VenueProcess) -> Iterator[str]:
-    """Each page once, filled."""
+def every_page(tab: Tab, venue: VenueProcess, name: str | None = None) -> Iterator[str]:
+    """Each page once; for `name` also those behind a key, a password and the token, with something on them."""
     ended = venue.markets(status="RESOLVED")[0]["symbol"]
     for path in ("", "trade", "owner", "operator", f"proof/{ended}"):
         tab.page.evaluate("path => { location.hash = '#/' + path }", path)
         tab.settle(path)
         yield path or "watch"
+        if name is None:
+            continue
+        if path == "trade":
+            agent = venue.signup(name)
+            bring_key(tab, agent.key)
+            agent.place(venue.open_market(least_left_s=2)["id"], "BUY", 20, 2)
+            expect(tab.page.get_by_role("button", name="Cancel Buy YES at 20 cents")).to_be_visible()
+        elif path == "owner":
+            make_account(tab, f"{name}-owns")
+        elif path == "operator":
+            take_token(tab, ADMIN)
+        else:
+            continue
+        yield f"{path}, signed in"
 
 
 def test_it_is_there_at_once(venue: VenueProcess, visit: Visits) -> None:
@@ -68,9 +84,10 @@ def test_all_of_it_together_is_small(venue: VenueProcess, visit: Visits) -> None
 @pytest.mark.parametrize(("theme", "size"), [("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)])
 def test_everybody_can_read_it(venue: VenueProcess, visit: Visits, theme: Theme, size: tuple[int, int]) -> None:
     tab = visit(venue.url, theme=theme, size=size, calm=True)
-    fill(venue, f"{theme}-{size[0]}")
+    name = f"{theme}-{size[0]}"
+    fill(venue, name)
     found = []
-    for page in every_page(tab, venue):
+    for page in every_page(tab, venue, name):
         if sideways := tab.sideways_px():
             found.append(f"{page} moves sideways by {sideways} px")
         if AXE.is_file():

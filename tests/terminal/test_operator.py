@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.venue import Host, VenueProcess
-from tests.terminal.browser import Tab, Visits
+from tests.terminal.browser import Visits
 from tests.terminal.conftest import ADMIN, hour_long, kept_by_the_browser
+from tests.terminal.people import take_token
 
 SEEN_WITHIN_S = 2.0
 """From the word of the venue to the banner on everybody's screen."""
@@ -19,12 +20,6 @@ SEEN_WITHIN_S = 2.0
 @pytest.fixture(scope="module")
 def venue(shared_host: Host) -> Iterator[VenueProcess]:
     yield hour_long(shared_host)
-
-
-def sign_in(tab: Tab) -> None:
-    tab.page.get_by_label("Admin token").fill(ADMIN)
-    tab.page.get_by_role("button", name="Sign in").click()
-    expect(tab.page.get_by_role("heading", name="Kill switch")).to_be_visible()
 
 
 def kill_button(page: Page, text: str) -> None:
@@ -37,7 +32,7 @@ def test_a_freeze_is_on_every_screen_at_once(venue: VenueProcess, visit: Visits)
     resting = agent.place(market, "BUY", 10, 1)
     anybody = [visit(venue.url, path) for path in ("", "proof")]
     tab = visit(venue.url, "operator", expected=["status of 503"])
-    sign_in(tab)
+    take_token(tab, ADMIN)
     page = tab.page
 
     kill_button(page, "Freeze the venue …")
@@ -81,7 +76,7 @@ def test_a_token_that_is_none_gets_nobody_in(venue: VenueProcess, visit: Visits)
 
 def test_the_token_is_nowhere_but_in_memory(venue: VenueProcess, visit: Visits) -> None:
     tab = visit(venue.url, "operator")
-    sign_in(tab)
+    take_token(tab, ADMIN)
     assert ADMIN not in kept_by_the_browser(tab)
     tab.page.reload()
     expect(tab.page.get_by_label("Admin token")).to_have_value("")

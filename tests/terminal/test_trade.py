@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.venue import Agent, Host, VenueProcess, until
-from tests.terminal.browser import Tab, Visits
+from tests.terminal.browser import Visits
 from tests.terminal.conftest import ADMIN, hour_long, kept_by_the_browser
+from tests.terminal.people import bring_key, fill_ticket, send_ticket, ticket
 
 
 @pytest.fixture(scope="module")
@@ -28,33 +29,9 @@ def maker(venue: VenueProcess) -> Agent:
     return agent
 
 
-def ticket(page: Page) -> Locator:
-    return page.get_by_role("region", name="Order", exact=True)
-
-
 def said(page: Page) -> Locator:
     """What became of the order."""
     return page.locator(".trade-answer")
-
-
-def enter_with(tab: Tab, key: str) -> None:
-    form = tab.page.get_by_role("region", name="I have a key")
-    form.get_by_label("API key").fill(key)
-    form.get_by_role("button", name="Trade with this key").click()
-    expect(ticket(tab.page)).to_be_visible()
-
-
-def send(page: Page) -> None:
-    ticket(page).locator(".trade-send-button").click()
-    confirm = page.get_by_role("dialog")
-    expect(confirm.or_(said(page).locator(".trade-said")).first).to_be_visible()
-    if confirm.count():
-        confirm.get_by_role("button", name=re.compile("^(Send|Buy|Sell)")).click()
-
-
-def fill(page: Page, price: int, qty: int) -> None:
-    ticket(page).get_by_label("Price of YES", exact=True).fill(str(price))
-    ticket(page).get_by_label("Quantity", exact=True).fill(str(qty))
 
 
 def by_name(venue: VenueProcess, key: str) -> Agent:
@@ -76,19 +53,19 @@ def test_from_nothing_to_a_fill(venue: VenueProcess, maker: Agent, visit: Visits
     expect(ticket(page)).to_be_visible()
     assert key not in page.content(), "shown once"
 
-    fill(page, 60, 5_000)
-    send(page)
+    fill_ticket(page, 60, 5_000)
+    send_ticket(page)
     expect(said(page)).to_contain_text("Declined")
     expect(said(page)).to_contain_text("FAT_FINGER")
     said(page).get_by_role("button", name=re.compile("^Reduce to")).click()
-    fill(page, 60, 1_900)
-    send(page)
+    fill_ticket(page, 60, 1_900)
+    send_ticket(page)
     expect(said(page)).to_contain_text("INSUFFICIENT_MARGIN")
     said(page).get_by_role("button", name=re.compile("^Reduce to")).click()
     qty = int(ticket(page).get_by_label("Quantity", exact=True).input_value())
     assert 0 < qty < 1_900
-    fill(page, 60, 7)
-    send(page)
+    fill_ticket(page, 60, 7)
+    send_ticket(page)
     expect(said(page)).to_contain_text("Filled")
 
     ada = by_name(venue, key)
@@ -101,10 +78,10 @@ def test_what_rests_is_shown_and_goes_when_it_is_cancelled(venue: VenueProcess, 
     agent = venue.signup("rests")
     tab = visit(venue.url, "trade")
     page = tab.page
-    enter_with(tab, agent.key)
+    bring_key(tab, agent.key)
     for price in (41, 42, 43):
-        fill(page, price, 3)
-        send(page)
+        fill_ticket(page, price, 3)
+        send_ticket(page)
         expect(said(page)).to_contain_text("Resting")
         said(page).get_by_role("button", name="Dismiss").click()
     orders = page.get_by_role("region", name=re.compile("^Open orders"))
@@ -179,8 +156,8 @@ def test_without_a_mouse(venue: VenueProcess, maker: Agent, visit: Visits) -> No
 def test_a_frozen_venue_declines_in_words(venue: VenueProcess, visit: Visits) -> None:
     agent = venue.signup("cold")
     tab = visit(venue.url, "trade", expected=["status of 503"])
-    enter_with(tab, agent.key)
-    fill(tab.page, 20, 1)
+    bring_key(tab, agent.key)
+    fill_ticket(tab.page, 20, 1)
     venue.admin("POST", "/freeze", ADMIN, json={"reason": "test"})
     try:
         expect(tab.banner("frozen")).to_be_visible()
@@ -193,7 +170,7 @@ def test_a_frozen_venue_declines_in_words(venue: VenueProcess, visit: Visits) ->
 def test_the_key_is_in_this_tab_alone(venue: VenueProcess, visit: Visits) -> None:
     agent = venue.signup("secret")
     tab = visit(venue.url, "trade")
-    enter_with(tab, agent.key)
+    bring_key(tab, agent.key)
     kept = kept_by_the_browser(tab)
     in_tab = tab.page.evaluate("JSON.stringify({...sessionStorage})")
     assert agent.key in in_tab, "a reload does not lose it"
