@@ -19,9 +19,8 @@ import {
   type Span,
   timeRange,
 } from "./chart-model";
-import { percentOfYear } from "./fair";
 import { Plot, type Scene } from "./plot";
-import { sayings, sigma, span, strike } from "./state";
+import { sayings, sigmaPercent, span, strike } from "./state";
 import { everyFrame, wantsCalm } from "./ticker";
 
 const SPANS: readonly (readonly [Span, string])[] = [
@@ -117,17 +116,14 @@ function start(upper: HTMLElement, lower: HTMLElement): () => void {
 }
 
 function Legend(): JSX.Element {
-  const perSqrtS = sigma();
-  void current.value;
   return (
     <p class="watch-legend">
       <span class="watch-key watch-key-fair">fair value</span>
       <span class="watch-key watch-key-mid">market, bid to ask</span>
       <span class="watch-key watch-key-trade">▲▼ trades</span>
       <span class="watch-rule">
-        Fair value is the chance that a price without drift ends above the strike: Φ(ln(S/K) / (σ√τ))
-        {perSqrtS === null ? "" : `, σ ${percentOfYear(perSqrtS).toFixed(0)} % a year`}. A guide; nothing is decided by
-        it.
+        Fair value is the chance that a price without drift ends above the strike: Φ(ln(S/K) / (σ√τ)), σ{" "}
+        {sigmaPercent.value ?? "–"} % a year. A guide; nothing is decided by it.
       </span>
     </p>
   );

@@ -94,11 +94,7 @@ function Tile(props: { name: Framing }): JSX.Element {
   const { name } = props;
   const cost = costOf(name, bestBid.value, bestAsk.value);
   return (
-    <a
-      class={`watch-tile watch-tile-${name.toLowerCase()} watch-data`}
-      href="#/trade"
-      data-watch={name.toLowerCase()}
-    >
+    <a class={`watch-tile watch-tile-${name.toLowerCase()} watch-data`} href="#/trade" data-watch={name.toLowerCase()}>
       <span class="watch-tile-name">
         {name === "YES" ? "▲" : "▼"} {name}
       </span>

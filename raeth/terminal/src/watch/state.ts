@@ -6,7 +6,7 @@ import { call, VenueError } from "../venue/http";
 import { current, ended, markets, nowS, PAST_MS, prices, priceVersion, reference, view, watched } from "../venue/live";
 import type { AgentContext } from "../venue/wire";
 import { fairOfPast, frames, type Said, Sayings, type Span } from "./chart-model";
-import { fairValue, perSqrtSecond, type Volatility } from "./fair";
+import { fairValue, percentOfYear, perSqrtSecond, type Volatility } from "./fair";
 import type { Framing } from "./ladder-model";
 import { isNews, phase } from "./window";
 
@@ -53,6 +53,13 @@ export function sigma(): number | null {
   if (told?.perSqrtS && performance.now() - told.readAt < GUIDE_GOOD_MS) return told.perSqrtS;
   return own?.perSqrtS ?? null;
 }
+
+/** σ in whole per cent a year, for people. */
+export const sigmaPercent = computed(() => {
+  void nowS.value;
+  const perSqrtS = sigma();
+  return perSqrtS === null ? null : Math.round(percentOfYear(perSqrtS));
+});
 
 /** Fair value of YES in cents, now. */
 export const fairNow = computed(() => {
