@@ -101,7 +101,7 @@ function Row({ order }: { order: Order }): JSX.Element {
           <Button
             class="trade-small-button"
             aria-expanded={editing.value}
-            aria-label={`Change ${name} at ${price} cents`}
+            aria-label={`Edit ${name} at ${price} cents`}
             onClick={() => {
               editing.value = !editing.value;
             }}
