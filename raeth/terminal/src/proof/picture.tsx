@@ -7,6 +7,7 @@ import { Empty, Panel } from "../parts/parts";
 import { clock } from "../venue/clock";
 import { clockTime, money } from "../venue/format";
 import { call } from "../venue/http";
+import { type Point, prices, priceVersion } from "../venue/live";
 import type { Market, Print, Settlement, Tick } from "../venue/wire";
 
 /** As far back as the venue tells of the price, and how much room is left before and after the window. */
@@ -22,7 +23,7 @@ interface Span {
 
 export function Picture(props: { market: Market; evidence: Settlement }): JSX.Element {
   const { market, evidence } = props;
-  const ticks = useSignal<readonly Tick[] | null>(null);
+  const ticks = useSignal<readonly Point[] | null>(null);
   const failed = useSignal(false);
   const from = Date.parse(market.open_at) - AROUND_MS;
   const to = Date.parse(market.close_at) + AROUND_MS;
@@ -34,7 +35,9 @@ export function Picture(props: { market: Market; evidence: Settlement }): JSX.El
     const stop = new AbortController();
     call<{ items: Tick[] }>("/reference/btc/history", { query: { seconds: Math.max(1, seconds) }, signal: stop.signal })
       .then(({ items }) => {
-        ticks.value = items.filter(({ source_ts }) => within(Date.parse(source_ts), from, to));
+        ticks.value = items
+          .map(({ source_ts, price_cents }) => ({ ts: Date.parse(source_ts), price_cents }))
+          .filter(({ ts }) => ts >= from && ts <= to);
       })
       .catch(() => {
         failed.value = !stop.signal.aborted;
@@ -42,15 +45,13 @@ export function Picture(props: { market: Market; evidence: Settlement }): JSX.El
     return () => stop.abort();
   }, [market.id, ended]);
 
+  const shown = ticks.value && !ended ? withNews(ticks.value, to) : ticks.value;
   let body: JSX.Element;
   if (past) body = <Empty>The venue tells of the last hour of the price only, and this window is older.</Empty>;
   else if (failed.value) body = <Empty>The past of the price could not be read.</Empty>;
-  else if (!ticks.value) body = <Empty>Loading …</Empty>;
-  else if (ticks.value.length < 2) body = <Empty>There are no prices of this window.</Empty>;
-  else
-    body = (
-      <Drawn ticks={ticks.value} market={market} evidence={evidence} span={spanOf(ticks.value, evidence, from, to)} />
-    );
+  else if (!shown) body = <Empty>Loading …</Empty>;
+  else if (shown.length < 2) body = <Empty>There are no prices of this window.</Empty>;
+  else body = <Drawn ticks={shown} market={market} evidence={evidence} span={spanOf(shown, evidence, from, to)} />;
   return (
     <Panel title="The reference price over the window" class="proof-picture">
       {body}
@@ -58,11 +59,15 @@ export function Picture(props: { market: Market; evidence: Settlement }): JSX.El
   );
 }
 
-function within(at: number, from: number, to: number): boolean {
-  return at >= from && at <= to;
+/** What was read, and what was heard since while the window is not over. */
+function withNews(ticks: readonly Point[], to: number): readonly Point[] {
+  void priceVersion.value;
+  const after = ticks.at(-1)?.ts ?? 0;
+  const news = prices.filter(({ ts }) => ts > after && ts <= to);
+  return news.length ? [...ticks, ...news] : ticks;
 }
 
-function spanOf(ticks: readonly Tick[], evidence: Settlement, from: number, to: number): Span {
+function spanOf(ticks: readonly Point[], evidence: Settlement, from: number, to: number): Span {
   const prices = ticks.map((tick) => tick.price_cents);
   for (const print of [evidence.open_print, evidence.close_print])
     if (print?.price_cents) prices.push(print.price_cents);
@@ -71,12 +76,12 @@ function spanOf(ticks: readonly Tick[], evidence: Settlement, from: number, to: 
   return { from, to, low: low - room, high: high + room };
 }
 
-function Drawn(props: { ticks: readonly Tick[]; market: Market; evidence: Settlement; span: Span }): JSX.Element {
+function Drawn(props: { ticks: readonly Point[]; market: Market; evidence: Settlement; span: Span }): JSX.Element {
   const { ticks, market, evidence, span } = props;
   const x = (at: number) => ((at - span.from) / (span.to - span.from)) * 100;
   const y = (cents: number) => ((span.high - cents) / (span.high - span.low)) * 100;
   const path = ticks.map((tick, n) => {
-    const at = `${x(Date.parse(tick.source_ts)).toFixed(2)} ${y(tick.price_cents).toFixed(2)}`;
+    const at = `${x(tick.ts).toFixed(2)} ${y(tick.price_cents).toFixed(2)}`;
     return `${n ? "L" : "M"}${at}`;
   });
   const strike = evidence.open_print?.price_cents ?? null;

@@ -312,7 +312,7 @@ function Recomputed(props: {
             </span>
           </p>
         )}
-        {shown.checks.length > 0 && <Checks checks={shown.checks} label="Checks of the outcome" />}
+        {!edited && shown.checks.length > 0 && <Checks checks={shown.checks} label="Checks of the outcome" />}
         <p class="proof-row">{props.children}</p>
       </div>
     </Panel>
