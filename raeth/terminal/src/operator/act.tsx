@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Button, Dialog, Field, toast } from "../parts/parts";
 import { Trouble } from "../parts/trouble";
 import { unsure } from "../venue/failure";
@@ -35,6 +35,11 @@ export function ActDialog(props: { act: Act; onClose: () => void; onDone: () => 
   const error = useSignal<unknown>(null);
   const busy = useSignal(false);
   const form = useRef<HTMLFormElement>(null);
+
+  useEffect(() => {
+    // Where one press can give the reason, no keyboard of a phone comes up over what is to be held.
+    form.current?.querySelector<HTMLElement>(".op-chip")?.focus();
+  }, []);
 
   const run = async () => {
     const why = reason.value.trim();

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { Button, Empty, Panel, Tag } from "../parts/parts";
+import { Button, Empty, Panel } from "../parts/parts";
 import { Trouble } from "../parts/trouble";
 import { clock } from "../venue/clock";
 import { type Kept, withNewest, withOlder } from "../venue/pages";
@@ -84,7 +84,7 @@ export function AuditPanel(props: { trail: Trail; name: (id: string) => string |
                   <time dateTime={row.ts}>{stamp(row.ts, clock.now())}</time>
                 </td>
                 <td data-label="What" class="op-wrap">
-                  {actionWords(row, props.name)} {row.refused && <Tag kind="warn">refused</Tag>}
+                  {actionWords(row, props.name)}
                 </td>
                 <td data-label="Why" class="op-wrap soft">
                   {row.reason ?? "–"}

@@ -108,9 +108,13 @@ function counts(state: AdminState): Gauge {
   return {
     name: "Agents",
     value: `${count(state.agents)}${suspended}`,
-    note: `${count(state.accounts)} accounts, ${count(state.keys)} keys, ${count(state.open_orders)} open orders`,
+    note: `${many(state.accounts, "account")}, ${many(state.keys, "key")}, ${many(state.open_orders, "open order")}`,
     tone: "plain",
   };
+}
+
+function many(n: number, what: string): string {
+  return `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 }
 
 function node(of: NonNullable<Health["node"]>): Gauge {

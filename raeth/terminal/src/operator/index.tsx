@@ -85,7 +85,7 @@ function Console(): JSX.Element {
         error={state.error ?? health.error}
       />
       <div class="op-column">
-        <WindowsPanel onDone={changed} />
+        <WindowsPanel live={state.data?.markets ?? []} onDone={changed} />
         <AuditPanel trail={trail} name={name} />
       </div>
       <div class="op-column">

@@ -4,9 +4,9 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Button, Empty, Panel, Tag } from "../parts/parts";
 import { clock } from "../venue/clock";
-import { clockTime, count, countdown, price } from "../venue/format";
+import { clockTime, count, countdown } from "../venue/format";
 import { current, ended, next, nowS } from "../venue/live";
-import type { Market } from "../venue/wire";
+import type { AdminMarket, Market } from "../venue/wire";
 import { type Act, ActDialog } from "./act";
 import { act } from "./token";
 
@@ -54,7 +54,8 @@ function resume(market: Market): Act {
   };
 }
 
-function voiding(market: Market): Act {
+/** `now`: what the operator's own reading says of it; the stream tells of a window only when its state changes. */
+function voiding(market: Market, now: AdminMarket | undefined): Act {
   return {
     title: `Void ${market.symbol}`,
     explain: (
@@ -63,7 +64,7 @@ function voiding(market: Market): Act {
           <strong>This window will never have happened.</strong> Resting orders are cancelled, and every cash flow of
           every agent in it is reversed: what was paid, what was won, fees and rebates.
         </p>
-        <p>{count(market.volume)} contracts were traded in it. It cannot be taken back.</p>
+        <p>{count(now?.volume ?? market.volume)} contracts were traded in it so far. This cannot be taken back.</p>
       </>
     ),
     reason: "needed",
@@ -78,7 +79,7 @@ function voiding(market: Market): Act {
   };
 }
 
-export function WindowsPanel(props: { onDone: () => void }): JSX.Element {
+export function WindowsPanel(props: { live: readonly AdminMarket[]; onDone: () => void }): JSX.Element {
   const open = useSignal<Act | null>(null);
   void nowS.value; // what is left is drawn again every second
   const rows = [current.value, next.value, ...ended.value.slice(0, RECENT)].filter((each) => each !== null);
@@ -96,7 +97,7 @@ export function WindowsPanel(props: { onDone: () => void }): JSX.Element {
               <th scope="col">Window</th>
               <th scope="col">State</th>
               <th scope="col" class="number">
-                Bid / ask
+                Resting
               </th>
               <th scope="col" class="number">
                 Traded
@@ -111,7 +112,12 @@ export function WindowsPanel(props: { onDone: () => void }): JSX.Element {
           </thead>
           <tbody>
             {rows.map((market) => (
-              <Row key={market.id} market={market} ask={ask} />
+              <Row
+                key={market.id}
+                market={market}
+                now={props.live.find((each) => each.market_id === market.id)}
+                ask={ask}
+              />
             ))}
           </tbody>
         </table>
@@ -121,8 +127,8 @@ export function WindowsPanel(props: { onDone: () => void }): JSX.Element {
   );
 }
 
-function Row(props: { market: Market; ask: (wanted: Act) => void }): JSX.Element {
-  const { market, ask } = props;
+function Row(props: { market: Market; now: AdminMarket | undefined; ask: (wanted: Act) => void }): JSX.Element {
+  const { market, now, ask } = props;
   const live = market.status === "OPEN" || market.status === "PENDING";
   return (
     <tr data-window={market.symbol} data-status={market.status}>
@@ -135,14 +141,14 @@ function Row(props: { market: Market; ask: (wanted: Act) => void }): JSX.Element
       <td data-label="State">
         <State market={market} />
       </td>
-      <td data-label="Bid / ask" class="number">
-        {live ? `${price(market.best_bid)} / ${price(market.best_ask)}` : "–"}
+      <td data-label="Resting" class="number">
+        {live ? count(now?.open_orders) : "–"}
       </td>
       <td data-label="Traded" class="number">
-        {count(market.volume)}
+        {count(live ? now?.volume : market.volume)}
       </td>
       <td data-label="Open int." class="number">
-        {count(market.open_interest)}
+        {count(live ? now?.open_interest : market.open_interest)}
       </td>
       <td class="op-actions">
         {live && !market.halted && (
@@ -156,7 +162,11 @@ function Row(props: { market: Market; ask: (wanted: Act) => void }): JSX.Element
           </Button>
         )}
         {(live || market.status === "EXPIRED") && (
-          <Button class="op-quiet-danger" onClick={() => ask(voiding(market))} aria-label={`Void ${market.symbol}`}>
+          <Button
+            class="op-quiet-danger"
+            onClick={() => ask(voiding(market, now))}
+            aria-label={`Void ${market.symbol}`}
+          >
             Void …
           </Button>
         )}

@@ -6,17 +6,20 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { theme } from "../shell/theme";
+import { clock } from "../venue/clock";
 import { clockTime, money } from "../venue/format";
 import type { Curve } from "./curve";
 
 const HEIGHT = 230;
 
-export function Chart(props: { curve: Curve; label: string }): JSX.Element {
+export function Chart(props: { curve: Curve; label: string; readMs: number | null }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const at = useSignal<number | null>(null);
   const { curve } = props;
-  const data = useMemo(() => columns(curve), [curve]);
+  const { readMs } = props;
+  // The last balance holds until it was read, so the line goes on to there.
+  const data = useMemo(() => columns(curve, readMs === null ? 0 : clock.now(readMs)), [curve, readMs]);
   const latest = useRef(data);
   latest.current = data;
   const colours = theme.value;
@@ -42,7 +45,7 @@ export function Chart(props: { curve: Curve; label: string }): JSX.Element {
     plot.current?.setData(data);
   }, [data]);
 
-  const n = at.value ?? curve.ts.length - 1;
+  const n = Math.min(at.value ?? curve.ts.length - 1, curve.ts.length - 1);
   return (
     <figure class="owner-figure">
       <p class="owner-readout number" aria-hidden="true">
@@ -68,11 +71,28 @@ function readout(curve: Curve, n: number): string {
 }
 
 /** Seconds and dollars for drawing; the balance, and where it was won or lost. */
-function columns(curve: Curve): uPlot.AlignedData {
-  const dollars = curve.cents.map((cents) => cents / 100);
+function columns(curve: Curve, untilMs: number): uPlot.AlignedData {
+  const dollars: (number | null)[] = curve.cents.map((cents) => cents / 100);
   const where = (wanted: (cents: number) => boolean) =>
     curve.settled.map((cents, n) => (cents !== null && wanted(cents) ? (dollars[n] ?? null) : null));
-  return [curve.ts.map((ts) => ts / 1_000), dollars, where((cents) => cents >= 0), where((cents) => cents < 0)];
+  const times = curve.ts.map((ts) => ts / 1_000);
+  const won = where((cents) => cents >= 0);
+  const lost = where((cents) => cents < 0);
+  const [last, then] = [dollars.at(-1), curve.ts.at(-1)];
+  if (last !== undefined && then !== undefined && untilMs > then) {
+    times.push(untilMs / 1_000);
+    dollars.push(last);
+    won.push(null);
+    lost.push(null);
+  }
+  return [times, dollars, won, lost];
+}
+
+/** A tick of the time axis, UTC; `span` of all of them in seconds says how much has to be told. */
+function timeWords(s: number, span: number): string {
+  const iso = new Date(s * 1_000).toISOString();
+  if (span < 600) return iso.slice(11, 19);
+  return span < 129_600 ? iso.slice(11, 16) : `${iso.slice(5, 10)} ${iso.slice(11, 16)}`;
 }
 
 function options(width: number, show: (n: number | null) => void): uPlot.Options {
@@ -104,7 +124,15 @@ function options(width: number, show: (n: number | null) => void): uPlot.Options
       },
     },
     axes: [
-      { ...axis, space: 90, values: "{HH}:{mm}" as never },
+      {
+        ...axis,
+        space: 110,
+        size: 30,
+        values: (_plot, ticks) => {
+          const span = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
+          return ticks.map((s) => timeWords(s, span));
+        },
+      },
       {
         ...axis,
         size: 86,

@@ -26,7 +26,11 @@ export function LedgerPanels(props: { agent: OwnAgent }): JSX.Element {
       <Panel
         title={`Cash of ${agent.name} over time`}
         class="owner-curve"
-        aside={capped ? `the last ${count(LEDGER_MOST)} movements` : `${count(rows.length)} movements`}
+        aside={
+          capped
+            ? `the last ${count(LEDGER_MOST)} movements`
+            : `${count(rows.length)} ${rows.length === 1 ? "movement" : "movements"}`
+        }
       >
         {ledger.error ? (
           <div class="owner-inset">
@@ -35,7 +39,7 @@ export function LedgerPanels(props: { agent: OwnAgent }): JSX.Element {
         ) : null}
         {sum && <Sums sum={sum} />}
         {rows.length > 0 ? (
-          <Chart curve={curve} label={described(agent.name, sum, curve.cents.at(-1) ?? 0)} />
+          <Chart curve={curve} readMs={ledger.atMs} label={described(agent.name, sum, curve.cents.at(-1) ?? 0)} />
         ) : (
           <Empty>
             {ledger.data ? "Nothing has moved yet: no cash came in, and no window was settled." : "Reading …"}
