@@ -80,12 +80,24 @@ function Row(props: { kind: "bid" | "ask"; level: Level | null; most: number }):
       onClick={() => change({ type: "LIMIT", price: String(price) })}
     >
       <span class="trade-bar" style={{ transform: `scaleX(${qty / most})` }} />
-      <span class="hidden">{kind === "bid" ? "Bid" : "Ask"}, mine: </span>
-      <span class="trade-mine">{mine ? `● ${count(mine)}` : ""}</span>
-      <span class="hidden">{mine ? " " : "none "}at </span>
-      <span class="trade-price">{price}</span>
-      <span class="hidden"> cents, contracts: </span>
-      <span>{count(qty)}</span>
+      <span class="trade-mine">
+        {mine > 0 && (
+          <>
+            <span aria-hidden="true">● </span>
+            <span class="hidden">mine </span>
+            {count(mine)}
+          </>
+        )}
+      </span>
+      <span class="trade-price">
+        <span class="hidden">{kind === "bid" ? "bid " : "ask "}</span>
+        {price}
+        <span class="hidden"> cents, </span>
+      </span>
+      <span>
+        {count(qty)}
+        <span class="hidden"> contracts</span>
+      </span>
     </button>
   );
 }

@@ -133,7 +133,7 @@ function hear({ data, seq, ts }: Event<PrivateSnapshot | PrivateEvent>): void {
 let compared = 0;
 
 async function compare(): Promise<void> {
-  const often = polling.peek() !== null || connection.peek() === "lost";
+  const often = polling.peek() !== null || connection.peek() === "lost" || trouble.peek() !== null;
   if (document.visibilityState === "hidden") return;
   if (!often && performance.now() - compared < COMPARE_MS) return;
   compared = performance.now();

@@ -73,7 +73,7 @@ export async function lookUp(
   answer.value = { state: "unknown", body, clientId, gaveUp: false };
   let missing = 0;
   for (let look = 0; look < LOOKS; look++) {
-    await pause(look === 0 ? 300 : Math.min(5_000, 1_000 * look));
+    await pause(look === 0 ? 300 : missing ? 2_000 : Math.min(5_000, 1_000 * look));
     if (agentKey.peek() !== key) return;
     try {
       const order = await asAgent<Order>(`/orders/by-client-id/${encodeURIComponent(clientId)}`);
