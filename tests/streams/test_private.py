@@ -119,7 +119,7 @@ async def test_resumed_while_more_is_happening(hall: Hall, seed: int, monkeypatc
     await asyncio.gather(crowd.trade(60), join())
     await crowd.trade(5)
     await hall.quiet(live, *(peer for _, peer in late))
-    assert hall.hub.privates[trader.agent].listeners[-1]._held is None
+    await until(lambda: hall.hub.privates[trader.agent].listeners[-1]._held is None)
     everything = told(live, channel)
     for n, peer in late:
         await peer.caught_up()
