@@ -17,7 +17,7 @@ from raeth.sequencer import Sequencer
 from raeth.store.projector import Projector
 from tests.api.harness import RULES, STRIKE_CENTS, Desk, Trader
 from tests.streams.crowd import Crowd
-from tests.streams.harness import Event, Hall, Peer, limits, opened_hall
+from tests.streams.harness import Event, Hall, Peer, limits, opened_hall, until
 from tests.streams.mirrors import AccountMirror
 from tests.streams.test_public import crowd_of
 
