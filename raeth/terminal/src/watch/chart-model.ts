@@ -65,17 +65,20 @@ export function priceRange(spots: readonly Spot[], from: number, to: number, str
   return { min: min - air, max: max + air };
 }
 
-/** From one range towards another: at once where it must grow to hold what is there, gently where it may shrink. */
+/**
+ * From one range towards another: at once where it must grow to hold what is there, gently where it may shrink. A range
+ * that is as good as there is left as it is, the same object.
+ */
 export function eased(now: Range | null, target: Range, dtMs: number): Range {
   if (!now || target.min > now.max || target.max < now.min) return target;
+  const near = (target.max - target.min) * 0.004;
+  const [down, up] = [target.min - now.min, target.max - now.max];
+  if (Math.abs(down) < near && Math.abs(up) < near) return now;
   const grow = 1 - Math.exp(-dtMs / 90);
   const shrink = 1 - Math.exp(-dtMs / 700);
-  const min = now.min + (target.min - now.min) * (target.min < now.min ? grow : shrink);
-  const max = now.max + (target.max - now.max) * (target.max > now.max ? grow : shrink);
-  const near = (target.max - target.min) * 0.002;
   return {
-    min: Math.abs(min - target.min) < near ? target.min : min,
-    max: Math.abs(max - target.max) < near ? target.max : max,
+    min: Math.abs(down) < near ? now.min : now.min + down * (down < 0 ? grow : shrink),
+    max: Math.abs(up) < near ? now.max : now.max + up * (up > 0 ? grow : shrink),
   };
 }
 

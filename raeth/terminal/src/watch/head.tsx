@@ -7,7 +7,7 @@ import { countdown, money } from "../venue/format";
 import { frozen, watched } from "../venue/live";
 import { costOf, type Framing, halves, twiceChance } from "./ladder-model";
 import { bestAsk, bestBid, fairNow, lastEnded, spot, strike, where } from "./state";
-import { everyFrame } from "./ticker";
+import { everyFrame, scaleX } from "./ticker";
 import { closeMinute, distanceText, elapsed, leftMs, outcome, outcomeText, phase, question } from "./window";
 
 /** From so few seconds on the countdown is emphasised. */
@@ -29,7 +29,7 @@ function Countdown(): JSX.Element {
   const word = useRef<HTMLSpanElement>(null);
   const bar = useRef<HTMLSpanElement>(null);
   useEffect(() => {
-    let [shown, told, late] = ["", "", false];
+    let [shown, told, late, drawn] = ["", "", false, ""];
     return everyFrame((now) => {
       const market = watched.peek();
       const at = phase(market, now);
@@ -51,7 +51,8 @@ function Countdown(): JSX.Element {
         box.current?.classList.toggle("watch-last", last);
       }
       const part = market && at !== "PENDING" ? 1 - elapsed(market, now) : at === "PENDING" ? 1 : 0;
-      if (bar.current) bar.current.style.transform = `scaleX(${part.toFixed(4)})`;
+      const scale = scaleX(part);
+      if (scale !== drawn && bar.current) bar.current.style.transform = drawn = scale;
     });
   }, []);
   return (

@@ -19,8 +19,8 @@ const FRAMINGS: readonly (readonly [Framing, string])[] = [
 ];
 /** Height of a row; `watch.css` has the same. */
 const ROW_PX = 22;
-/** A row is not tinted again before this is over. */
-const TINT_MS = 350;
+/** How long a changed row is tinted: set and taken away, never faded, so that no frame is drawn for it alone. */
+const TINT_MS = 240;
 
 const small = matchMedia("(max-width: 640px)");
 const rows = signal(small.matches ? 6 : 10);
@@ -34,7 +34,8 @@ interface Line {
   bar: HTMLElement;
   part: number;
   tint: HTMLElement;
-  tintedAt: number;
+  /** When the tint goes; 0: there is none. */
+  tintedTo: number;
 }
 
 function lines(box: HTMLElement, side: "ask" | "bid"): Line[] {
@@ -46,7 +47,7 @@ function lines(box: HTMLElement, side: "ask" | "bid"): Line[] {
     bar: bars[i] as HTMLElement,
     part: 0,
     tint: tints[i] as HTMLElement,
-    tintedAt: 0,
+    tintedTo: 0,
   }));
 }
 
@@ -74,7 +75,21 @@ function fill(box: HTMLElement, middle: HTMLElement): () => void {
   let sizes = new Map<number, number>();
   let spare = new Map<number, number>();
   let before = "";
-  return effect(() => {
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  const fade = () => {
+    timer = null;
+    const at = performance.now();
+    let more = false;
+    for (const line of [...asks, ...bids]) {
+      if (line.tintedTo > at) more = true;
+      else if (line.tintedTo) {
+        line.tintedTo = 0;
+        line.tint.style.opacity = "0";
+      }
+    }
+    if (more) timer = setTimeout(fade, TINT_MS / 3);
+  };
+  const end = effect(() => {
     const book = view.value;
     const now = ladder(book, framing.value, asks.length);
     const same = `${watched.peek()?.id} ${framing.value} ${book.known}`;
@@ -88,9 +103,9 @@ function fill(box: HTMLElement, middle: HTMLElement): () => void {
         write(line, row, now.most);
         if (!row) continue;
         spare.set(sign * row.price, row.qty);
-        if (tints && sizes.get(sign * row.price) !== row.qty && at - line.tintedAt > TINT_MS) {
-          line.tintedAt = at;
-          line.tint.animate([{ opacity: 1 }, { opacity: 0 }], { duration: TINT_MS, easing: "ease-out" });
+        if (tints && sizes.get(sign * row.price) !== row.qty) {
+          if (line.tintedTo === 0) line.tint.style.opacity = "1";
+          line.tintedTo = at + TINT_MS;
         }
       }
     };
@@ -103,7 +118,12 @@ function fill(box: HTMLElement, middle: HTMLElement): () => void {
         ? "one side is empty"
         : `spread ${now.spread}¢  ·  mid ${halves(now.twiceMid)}¢`;
     if (middleText.data !== text) middleText.data = text;
+    if (tints) timer ??= setTimeout(fade, TINT_MS);
   });
+  return () => {
+    end();
+    if (timer) clearTimeout(timer);
+  };
 }
 
 function Rows(props: { rows: number }): JSX.Element {

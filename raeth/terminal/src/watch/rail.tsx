@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { clockTime, money } from "../venue/format";
 import { current, ended, next } from "../venue/live";
 import type { Market } from "../venue/wire";
-import { everyFrame } from "./ticker";
+import { everyFrame, scaleX } from "./ticker";
 import { closeMinute, elapsed, GLYPH, moveCents, outcome, previous, tally } from "./window";
 
 const CHIPS = 10;
@@ -26,14 +26,14 @@ function Ended(props: { market: Market }): JSX.Element {
 
 function Live(): JSX.Element {
   const bar = useRef<HTMLSpanElement>(null);
-  useEffect(
-    () =>
-      everyFrame((now) => {
-        const market = current.peek();
-        if (bar.current) bar.current.style.transform = `scaleX(${market ? elapsed(market, now).toFixed(4) : 0})`;
-      }),
-    [],
-  );
+  useEffect(() => {
+    let drawn = "";
+    return everyFrame((now) => {
+      const market = current.peek();
+      const scale = scaleX(market ? elapsed(market, now) : 0);
+      if (scale !== drawn && bar.current) bar.current.style.transform = drawn = scale;
+    });
+  }, []);
   const market = current.value;
   return (
     <a class="watch-chip watch-chip-live" href="#/trade">

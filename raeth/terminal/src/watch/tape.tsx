@@ -1,4 +1,4 @@
-/** Trades, the newest first. A row that falls off the end is used again at the top: the list is bounded. */
+/** Trades, the newest first, in rows that stand still: a trade moves down from row to row, nothing on the page moves. */
 
 import { effect } from "@preact/signals";
 import type { JSX } from "preact";
@@ -10,70 +10,60 @@ import type { Trade } from "../venue/wire";
 import { type Framing, framedPrice, framedSide } from "./ladder-model";
 import { framing, volume } from "./state";
 
-const ROWS = 60;
+const ROWS = 40;
 
 interface Line {
   row: HTMLTableRowElement;
-  id: string;
+  texts: Text[];
+  shown: string[];
+  bought: boolean | null;
 }
 
 function made(): Line {
   const row = document.createElement("tr");
+  const texts: Text[] = [];
   for (let i = 0; i < 4; i++) {
     const cell = row.insertCell();
     if (i !== 1) cell.className = "number";
-    cell.appendChild(document.createTextNode(""));
+    texts.push(cell.appendChild(document.createTextNode("")));
   }
-  return { row, id: "" };
+  return { row, texts, shown: ["", "", "", ""], bought: null };
 }
 
 function write(line: Line, trade: Trade, how: Framing): void {
-  line.id = trade.trade_id;
-  const side = framedSide(trade.taker_side, how);
-  const cells = line.row.cells;
-  const texts = [
-    clockTime(trade.ts),
-    side === "BUY" ? "▲ buy" : "▼ sell",
-    `${framedPrice(trade.price, how)}¢`,
-    count(trade.qty),
-  ];
-  for (let i = 0; i < texts.length; i++) (cells[i]?.firstChild as Text).data = texts[i] as string;
-  line.row.className = side === "BUY" ? "watch-bought" : "watch-sold";
+  const bought = framedSide(trade.taker_side, how) === "BUY";
+  put(line, 0, clockTime(trade.ts));
+  put(line, 1, bought ? "▲ buy" : "▼ sell");
+  put(line, 2, `${framedPrice(trade.price, how)}¢`);
+  put(line, 3, count(trade.qty));
+  if (bought !== line.bought) {
+    line.bought = bought;
+    line.row.className = bought ? "watch-bought" : "watch-sold";
+  }
 }
 
-/** How many of `trades`, newest first, are newer than the one that is on top; all of them if it is not among them. */
-function newer(trades: readonly Trade[], top: string | undefined): number {
-  if (top === undefined) return trades.length;
-  const at = trades.findIndex(({ trade_id }) => trade_id === top);
-  return at < 0 ? trades.length : at;
+function put(line: Line, at: 0 | 1 | 2 | 3, text: string): void {
+  if (line.shown[at] === text) return;
+  line.shown[at] = text;
+  (line.texts[at] as Text).data = text;
 }
 
 function fill(body: HTMLTableSectionElement): () => void {
-  let list: Line[] = [];
+  const lines: Line[] = [];
+  let trades: readonly Trade[] = [];
   let how: Framing = "YES";
   const end = effect(() => {
-    const trades = view.value.trades;
-    let fresh = newer(trades, list[0]?.id);
-    if (fresh === trades.length || framing.value !== how) {
-      // Another window, or other prices: begin anew, with the rows that are there.
-      how = framing.value;
-      fresh = Math.min(trades.length, ROWS);
-      for (const line of list.slice(fresh)) line.row.remove();
-      list = list.slice(0, fresh);
-      while (list.length < fresh) {
-        const line = made();
-        body.append(line.row);
-        list.push(line);
-      }
-      for (let i = 0; i < fresh; i++) write(list[i] as Line, trades[i] as Trade, how);
-      return;
+    if (view.value.trades === trades && framing.value === how) return;
+    trades = view.value.trades;
+    how = framing.value;
+    const rows = Math.min(trades.length, ROWS);
+    while (lines.length > rows) lines.pop()?.row.remove();
+    while (lines.length < rows) {
+      const line = made();
+      lines.push(line);
+      body.append(line.row);
     }
-    for (let i = fresh - 1; i >= 0; i--) {
-      const line = list.length >= ROWS ? (list.pop() as Line) : made();
-      write(line, trades[i] as Trade, how);
-      body.prepend(line.row);
-      list.unshift(line);
-    }
+    for (let i = 0; i < rows; i++) write(lines[i] as Line, trades[i] as Trade, how);
   });
   return () => {
     end();

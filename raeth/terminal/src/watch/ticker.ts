@@ -4,6 +4,8 @@ import { clock } from "../venue/clock";
 
 type Step = (nowMs: number, atMs: number) => void;
 
+const STEP_MS = 24;
+
 const steps = new Set<Step>();
 const calm = typeof matchMedia === "undefined" ? null : matchMedia("(prefers-reduced-motion: reduce)");
 let frame = 0;
@@ -35,10 +37,13 @@ function go(): void {
       Math.max(200, rest + 5),
     );
   } else {
-    frame = requestAnimationFrame((at) => {
-      go();
-      run(at);
-    });
+    // What goes on a few pixels a second needs no more than this; frames in between are left to the book.
+    timer = setTimeout(() => {
+      frame = requestAnimationFrame((at) => {
+        go();
+        run(at);
+      });
+    }, STEP_MS);
   }
 }
 
@@ -48,7 +53,7 @@ function stop(): void {
   timer = null;
 }
 
-/** Call `step` with the venue's time and this machine's once a frame, from now until what is returned is called. */
+/** Call `step` with the venue's time and this machine's some thirty times a second, from now until what is returned is called. */
 export function everyFrame(step: Step): () => void {
   if (steps.size === 0) go();
   steps.add(step);
@@ -57,4 +62,9 @@ export function everyFrame(step: Step): () => void {
     steps.delete(step);
     if (steps.size === 0) stop();
   };
+}
+
+/** A bar's length, in steps of about half a pixel: the same text means that nothing is to be drawn. */
+export function scaleX(part: number): string {
+  return `scaleX(${Math.round(part * 300) / 300})`;
 }
