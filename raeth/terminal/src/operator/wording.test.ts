@@ -32,7 +32,7 @@ test.each([
 });
 
 test("a target without a name is told by the ends of its id", () => {
-  expect(actionWords(row({ action: "HALT", target: id }), () => null)).toBe("Halted 01a200a4…0001");
+  expect(actionWords(row({ action: "HALT", target: id }), () => null)).toBe("Halted 01a2…0103800001");
 });
 
 test("the freeze that holds is the last one that was not lifted or refused", () => {

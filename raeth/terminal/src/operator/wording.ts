@@ -41,8 +41,9 @@ function tried(row: AdminAction, target: string): string {
   return `Tried to ${what} ${row.action === "REVOKE_KEY" ? (row.key_id ?? "") : target}`.trim();
 }
 
+/** Ids of one venue begin alike: it is the end that tells them apart. */
 export function shortId(id: string): string {
-  return id.length > 14 ? `${id.slice(0, 8)}…${id.slice(-4)}` : id;
+  return id.length > 18 ? `${id.slice(0, 4)}…${id.slice(-10)}` : id;
 }
 
 /** The freeze that holds: when, by whom. `rows` are newest first; null if it is not among them. */

@@ -32,6 +32,12 @@ export function curveOf(rows: readonly LedgerEntry[]): Curve {
   return curve;
 }
 
+/** The same steps with only what settlements brought: cash that was granted or moved is no gain and no loss. */
+export function gainOf(curve: Curve): Curve {
+  let sum = 0;
+  return { ...curve, cents: curve.settled.map((cents) => (sum += cents ?? 0)) };
+}
+
 export interface Summary {
   /** Of settlements. */
   settledCents: number;

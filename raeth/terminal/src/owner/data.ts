@@ -30,7 +30,7 @@ export function usePositions(agentId: string): Polled<Position[]> {
 /** The newest rows of the ledger, newest first, without holes: first all of them, then only what is new. */
 export function useLedger(agentId: string): Polled<Kept<LedgerEntry>> {
   const known = useRef<{ agentId: string; kept: Kept<LedgerEntry> } | null>(null);
-  return usePolled(`ledger ${agentId}`, 8_000, async (signal) => {
+  return usePolled(`ledger ${agentId}`, 30_000, async (signal) => {
     const read = (cursor: string | null, limit: number) =>
       call<Page<LedgerEntry>>("/ledger", { query: { agent_id: agentId, limit, cursor }, signal });
     const before = known.current?.agentId === agentId ? known.current.kept : null;

@@ -51,9 +51,9 @@ export function IssueDialog(props: { agent: OwnAgent; onClose: () => void; onDon
       };
       props.onClose();
     } catch (failed) {
-      error.value = failed;
       const wrong = [...faultsOf(failed)].find(([field]) => field.startsWith("allowed_ips"));
       if (wrong) faults.value = { networks: wrong[1] };
+      else error.value = failed;
     } finally {
       busy.value = false;
       props.onDone();

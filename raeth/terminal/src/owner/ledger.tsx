@@ -2,14 +2,14 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
-import { Button, Empty, Panel } from "../parts/parts";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Button, Choice, Empty, Panel } from "../parts/parts";
 import { Trouble } from "../parts/trouble";
 import { clockTime, count, money } from "../venue/format";
 import { markets } from "../venue/live";
 import type { LedgerEntry, OwnAgent } from "../venue/wire";
 import { Chart } from "./chart";
-import { curveOf, ledgerWords, rowKey, type Summary, summary } from "./curve";
+import { curveOf, gainOf, ledgerWords, rowKey, type Summary, summary } from "./curve";
 import { LEDGER_MOST, useLedger } from "./data";
 
 const STEP = 15;
@@ -18,7 +18,15 @@ export function LedgerPanels(props: { agent: OwnAgent }): JSX.Element {
   const { agent } = props;
   const ledger = useLedger(agent.agent_id);
   const rows = ledger.data?.items ?? NONE;
-  const curve = useMemo(() => curveOf(rows), [rows]);
+  const gain = useSignal(false);
+  const cash = useMemo(() => curveOf(rows), [rows]);
+  const curve = useMemo(() => (gain.value ? gainOf(cash) : cash), [cash, gain.value]);
+  const { refresh } = ledger;
+  const was = useRef(agent.cash_cents);
+  useEffect(() => {
+    if (was.current !== agent.cash_cents) refresh(); // something moved: the ledger tells what
+    was.current = agent.cash_cents;
+  });
   const sum = useMemo(() => summary(rows), [rows]);
   const capped = rows.length >= LEDGER_MOST;
   return (
@@ -38,8 +46,22 @@ export function LedgerPanels(props: { agent: OwnAgent }): JSX.Element {
           </div>
         ) : null}
         {sum && <Sums sum={sum} />}
+        {rows.length > 0 && (
+          <Choice
+            label="What is drawn"
+            class="owner-show"
+            value={gain.value ? "gain" : "cash"}
+            options={[
+              ["cash", "Balance"],
+              ["gain", "Gain alone"],
+            ]}
+            onChange={(chosen) => {
+              gain.value = chosen === "gain";
+            }}
+          />
+        )}
         {rows.length > 0 ? (
-          <Chart curve={curve} readMs={ledger.atMs} label={described(agent.name, sum, curve.cents.at(-1) ?? 0)} />
+          <Chart curve={curve} readMs={ledger.atMs} label={described(agent.name, sum, cash.cents.at(-1) ?? 0)} />
         ) : (
           <Empty>
             {ledger.data ? "Nothing has moved yet: no cash came in, and no window was settled." : "Reading …"}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LedgerEntry } from "../venue/wire";
-import { curveOf, ledgerWords, rowKey, summary } from "./curve";
+import { curveOf, gainOf, ledgerWords, rowKey, summary } from "./curve";
 import { nameFault, networksOf, passwordFault } from "./keyform";
 import { newId, Once } from "./once";
 
@@ -51,6 +51,12 @@ test("what was brought and what was settled is the balance", () => {
   });
   expect((sum?.settledCents ?? 0) + (sum?.broughtCents ?? 0)).toBe(80_500);
   expect(summary([])).toBeNull();
+});
+
+test("the gain leaves out what was granted or moved", () => {
+  const gain = gainOf(curveOf(rows));
+  expect(gain.cents).toEqual([0, -500, 500, 500]);
+  expect(gain.cents.at(-1)).toBe(summary(rows)?.settledCents);
 });
 
 test("rows as sentences", () => {

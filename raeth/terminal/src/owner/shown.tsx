@@ -24,7 +24,7 @@ function KeyDialog(props: { of: Shown }): JSX.Element {
   const kept = useSignal(false);
   const copied = useSignal<boolean | null>(null);
   const dialog = useRef<HTMLDialogElement>(null);
-  const field = useRef<HTMLInputElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
   const id = useId();
 
   useEffect(() => {
@@ -71,9 +71,10 @@ function KeyDialog(props: { of: Shown }): JSX.Element {
           <label class="hidden" for={`${id}-key`}>
             API key
           </label>
-          <input
+          <textarea
             id={`${id}-key`}
             ref={field}
+            rows={3}
             readOnly
             value={apiKey}
             class="number"
