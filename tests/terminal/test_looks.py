@@ -20,7 +20,7 @@ BYTES_MAX = 200_000
 @pytest.fixture(scope="module")
 def venue(shared_host: Host) -> Iterator[VenueProcess]:
     """Short windows, so that there are some that are over; and a book that two agents traded in."""
-    venue = shared_host.serve("--no-house", RAETH_SERIES__WINDOW_MS="5000", RAETH_ADMIN_TOKEN=ADMIN)
+    venue = shared_host.serve("--no-house", RAETH_SERIES__WINDOW_MS="4000", RAETH_ADMIN_TOKEN=ADMIN)
     until("an outcome", lambda: venue.markets(status="RESOLVED"))
     yield venue
 

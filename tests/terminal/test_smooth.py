@@ -6,8 +6,9 @@ import os
 import time
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page, expect
 
+from tests.conftest import UNTESTED
 from tests.e2e.venue import Host
 from tests.terminal.browser import Visits
 from tests.terminal.conftest import ADMIN, HOUR, hour_long, recording
@@ -21,6 +22,11 @@ CHANGES_PER_S = 50
 WATCHED_S = 10
 FRAME_MS = 20
 IN_TIME = 0.95
+COMPARED_S = 4
+BUSY_MAX = 0.5
+"""Share of the time that the page's main thread may compute."""
+OWN_LOAD = 2
+"""What browser, venue and agents are themselves."""
 
 LIVED_S = float(os.environ.get("RAETH_TEST_TAB_S", "600"))
 SPEED = 10
@@ -42,22 +48,43 @@ FRAMES = """(forMs) => new Promise((done) => {
 })"""
 
 
+def in_time(frames: list[float]) -> float:
+    return sum(frame <= FRAME_MS for frame in frames) / len(frames)
+
+
+def busy_s(session: CDPSession) -> float:
+    """What the page's main thread has computed, in seconds of its own, however busy the machine is with others."""
+    told = session.send("Performance.getMetrics")["metrics"]
+    return float(next(one["value"] for one in told if one["name"] == "TaskDuration"))
+
+
 @pytest.mark.long
 def test_it_keeps_drawing_while_the_book_changes_fifty_times_a_second(host: Host, visit: Visits) -> None:
     venue = hour_long(host, **RICH, **AT_ONCE)
     with Crowd(venue, per_s=CHANGES_PER_S) as crowd:
         tab = visit(venue.url)
-        tab.page.wait_for_timeout(3_000)  # the page has been there for a moment, as for whoever watches
-        before, began = crowd.sent, time.monotonic()
+        empty = tab.page.context.new_page()
+        best = in_time(empty.evaluate(FRAMES, COMPARED_S * 1000))
+        empty.close()
+        tab.page.bring_to_front()
+        expect(tab.tape.first).to_be_visible()
+        session = tab.page.context.new_cdp_session(tab.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before, busy, began = crowd.sent, busy_s(session), time.monotonic()
         frames = sorted(tab.page.evaluate(FRAMES, WATCHED_S * 1000))
-        changes = (crowd.sent - before) / (time.monotonic() - began)
-    in_time = sum(frame <= FRAME_MS for frame in frames) / len(frames)
+        passed_s = time.monotonic() - began
+        changes, busy = (crowd.sent - before) / passed_s, busy_s(session) - busy
     print(
-        f"{changes:.0f} changes/s; {len(frames)} frames, {in_time:.1%} within {FRAME_MS} ms, "
-        f"median {frames[len(frames) // 2]:.1f} ms, worst {frames[-1]:.0f} ms"
+        f"{changes:.0f} changes/s; {len(frames)} frames, {in_time(frames):.1%} within {FRAME_MS} ms (an empty page "
+        f"{best:.1%}), median {frames[len(frames) // 2]:.1f} ms, worst {frames[-1]:.0f} ms; main thread "
+        f"{1000 * busy / len(frames):.1f} ms a frame, {busy / passed_s:.0%}"
     )
     assert changes >= 0.9 * CHANGES_PER_S
-    assert in_time >= IN_TIME
+    assert busy / passed_s < BUSY_MAX
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > cores + OWN_LOAD:
+        pytest.skip(f"{UNTESTED}frames in time: {cores} cores with a load of {load:.1f} have other things to do")
+    assert in_time(frames) >= IN_TIME * best
 
 
 def held(page: Page) -> tuple[int, int]:
