@@ -9,8 +9,14 @@ export function Banner(): JSX.Element {
     <div class="banners" aria-live="polite">
       {frozen.value.frozen && (
         <p class="banner banner-bad" role="alert" data-banner="frozen">
-          <strong>Venue frozen.</strong> {frozen.value.reason ?? "No reason was given."} New orders are declined;
-          cancels and settlement go on.
+          <strong>Venue frozen.</strong> New orders are declined; cancels and settlement go on.{" "}
+          {frozen.value.reason === null ? (
+            "No reason was given."
+          ) : (
+            <>
+              Reason: <q>{frozen.value.reason}</q>
+            </>
+          )}
         </p>
       )}
       {old.value && (
