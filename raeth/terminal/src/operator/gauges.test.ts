@@ -36,7 +36,7 @@ const state: AdminState = {
   now: health.now,
   seq: 5_079,
 };
-const good = { health, refused: null, state, version: null, nowMs: 0 };
+const good = { health, heard: true, refused: null, state, version: null, nowMs: 0 };
 const named = (list: Gauge[], name: string) => list.find((each) => each.name === name);
 
 test("a venue that is well has no gauge that says otherwise", () => {
@@ -67,6 +67,8 @@ test("books that do not balance and a venue that is not heard show", () => {
     "bad",
     "warn",
   ]);
+  const old = gauges({ ...good, heard: false });
+  expect(old.slice(0, 2).map(({ value }) => value)).toEqual(["Not heard", "Not heard"]);
   expect(named(gauges({ ...good, refused: "EXCHANGE_FROZEN" }), "Orders")).toMatchObject({ tone: "bad" });
 });
 

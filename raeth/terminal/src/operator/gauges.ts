@@ -15,6 +15,8 @@ export interface Gauge {
 
 export interface Read {
   health: Health | null;
+  /** Whether `health` is young enough to be what is. */
+  heard: boolean;
   /** null: taken; a code: why not; undefined: not heard. */
   refused: string | null | undefined;
   state: AdminState | null;
@@ -32,7 +34,7 @@ const MODES: Readonly<Record<string, string>> = {
 
 export function gauges(read: Read): Gauge[] {
   const { health, state, version } = read;
-  const found: Gauge[] = [overall(health), orders(read.refused)];
+  const found: Gauge[] = [overall(health, read.heard), orders(read.heard ? read.refused : undefined)];
   if (health) found.push(journal(health), queue(health), reference(health));
   if (state) found.push(books(state), counts(state));
   if (health?.node) found.push(node(health.node));
@@ -41,8 +43,9 @@ export function gauges(read: Read): Gauge[] {
   return found;
 }
 
-function overall(health: Health | null): Gauge {
+function overall(health: Health | null, heard: boolean): Gauge {
   if (!health) return { name: "Venue", value: "Not heard", note: "no answer yet", tone: "bad" };
+  if (!heard) return { name: "Venue", value: "Not heard", note: "all beside is what it said last", tone: "bad" };
   const good = health.status === "ok";
   return {
     name: "Venue",
@@ -53,7 +56,7 @@ function overall(health: Health | null): Gauge {
 }
 
 function orders(refused: string | null | undefined): Gauge {
-  if (refused === undefined) return { name: "Orders", value: "Not heard", note: "no answer yet", tone: "warn" };
+  if (refused === undefined) return { name: "Orders", value: "Not heard", note: "no answer", tone: "warn" };
   if (refused === null) return { name: "Orders", value: "Taken", note: "this node is ready", tone: "good" };
   const why = refused === "EXCHANGE_FROZEN" ? "the venue is frozen" : refused;
   return { name: "Orders", value: "Not taken", note: why, tone: "bad" };

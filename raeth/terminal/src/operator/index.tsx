@@ -76,6 +76,7 @@ function Console(): JSX.Element {
       <HealthPanel
         gauges={gauges({
           health: health.data,
+          heard: health.atMs !== null && performance.now() - health.atMs <= BELIEVED_MS,
           refused: ready.data ? ready.data.refused : undefined,
           state: state.data,
           version: version.data,

@@ -126,7 +126,7 @@ function options(width: number, show: (n: number | null) => void): uPlot.Options
     axes: [
       {
         ...axis,
-        space: 110,
+        space: 84,
         size: 30,
         values: (_plot, ticks) => {
           const span = (ticks.at(-1) ?? 0) - (ticks[0] ?? 0);
