@@ -1,6 +1,6 @@
 /** The chart's panel: what is drawn when, the span, what lies under the pointer, and what the lines are. */
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Choice, Panel } from "../parts/parts";
@@ -31,7 +31,13 @@ const SPANS: readonly (readonly [Span, string])[] = [
 /** Without a price for so long the line is broken. */
 const GAP_MS = 3_000;
 
+/** What is only drawn with the rest waits so long for it. */
+const PATIENCE_MS = 150;
+
 const hovered = signal("");
+// The book changes with these many times as often as they do.
+const trades = computed(() => view.value.trades);
+const status = computed(() => reference.value?.status ?? "LIVE");
 
 function readout(ts: number | null): string {
   if (ts === null) return "";
@@ -56,8 +62,8 @@ function start(upper: HTMLElement, lower: HTMLElement): () => void {
     }),
     effect(() => {
       void markets.value;
-      void view.value.trades;
-      void reference.value?.status;
+      void trades.value;
+      void status.value;
       changed = true;
     }),
     effect(() => {
@@ -78,13 +84,13 @@ function start(upper: HTMLElement, lower: HTMLElement): () => void {
       const before = range;
       if (target) range = wantsCalm() ? target : eased(range, target, Math.min(200, at - drawnAt));
       const moved = !seen || ((now - seen.now) / (time.max - time.min)) * plot.width >= 0.5;
-      if (!stale && !changed && !moved && range === before) return;
+      const due = changed && at - drawnAt >= PATIENCE_MS;
+      if (!stale && !due && !moved && range === before) return;
       if (stale || changed) {
         plot.setData(priceColumns(prices, time.min, gapMs), sayings.columns(time.min, gapMs));
       }
       const last = prices.at(-1);
-      const status = reference.peek()?.status ?? "LIVE";
-      const silent = last !== undefined && (now - last.ts > gapMs || (status !== "LIVE" && now - last.ts > 500));
+      const silent = last !== undefined && (now - last.ts > gapMs || (status.peek() !== "LIVE" && now - last.ts > 500));
       const seconds = last ? Math.round((now - last.ts) / 1000) : 0;
       seen = {
         now,
@@ -95,14 +101,14 @@ function start(upper: HTMLElement, lower: HTMLElement): () => void {
         marks: marks(markets.peek().values(), time),
         dots:
           changed || !seen
-            ? view.peek().trades.map(({ ts, price, taker_side }) => ({
+            ? trades.peek().map(({ ts, price, taker_side }) => ({
                 ts: Date.parse(ts),
                 price,
                 up: taker_side === "BUY",
               }))
             : seen.dots,
         silentSince: silent && last ? last.ts : null,
-        silentWord: `${status === "DOWN" ? "no price" : "price is old"} · ${seconds} s`,
+        silentWord: `${status.peek() === "DOWN" ? "no price" : "price is old"} · ${seconds} s`,
       };
       plot.draw(seen);
       stale = changed = false;
