@@ -13,7 +13,7 @@ export type Connection = "connecting" | "live" | "lost";
 export const SILENT_MS = 12_000;
 
 /** The pauses before attempts to connect, and what a connection must have lasted for them to start over. */
-const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000];
+const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 6_000];
 const GOOD_MS = 10_000;
 
 const WATCH_MS = 1_000;
@@ -283,7 +283,7 @@ export class Stream {
     if (this.#closed) return;
     this.#heard.connection("lost");
     if (performance.now() - this.#beganAt > GOOD_MS) this.#attempts = 0;
-    const pause = PAUSES_MS[Math.min(this.#attempts, PAUSES_MS.length - 1)] ?? 8_000;
+    const pause = PAUSES_MS[Math.min(this.#attempts, PAUSES_MS.length - 1)] ?? 6_000;
     this.#attempts += 1;
     if (this.#retry) clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#connect(), pause * (0.75 + Math.random() / 2));
