@@ -81,7 +81,15 @@ def test_all_of_it_together_is_small(venue: VenueProcess, visit: Visits) -> None
     assert {name: sizes[name] for name, _ in loaded} == dict(loaded), "as small as it was built"
 
 
-@pytest.mark.parametrize(("theme", "size"), [("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)])
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [
+        ("dark", DESKTOP),
+        ("light", PHONE),
+        pytest.param("dark", PHONE, marks=pytest.mark.long),
+        pytest.param("light", DESKTOP, marks=pytest.mark.long),
+    ],
+)
 def test_everybody_can_read_it(venue: VenueProcess, visit: Visits, theme: Theme, size: tuple[int, int]) -> None:
     tab = visit(venue.url, theme=theme, size=size, calm=True)
     name = f"{theme}-{size[0]}"

@@ -30,8 +30,8 @@ OWN_LOAD = 2
 
 LIVED_S = float(os.environ.get("RAETH_TEST_TAB_S", "600"))
 SPEED = 10
-SETTLED_S = 120
-"""By then the page holds all of the past that it ever will: a quarter of an hour of prices, and the rail is full."""
+SETTLED_S = LIVED_S / 2
+"""By then the page holds all of the past that it ever will: a quarter of an hour of prices, and forty windows."""
 HEAP_GROWTH_MAX = 4_000_000
 NODES_GROWTH_MAX = 600
 
