@@ -165,8 +165,8 @@ function Rows(props: { items: readonly Market[] }): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {props.items.map((market) => (
-            <Row key={market.id} market={market} />
+          {props.items.map((market, n) => (
+            <Row key={market.id} market={market} sameDay={dayOf(props.items[n - 1]) === dayOf(market)} />
           ))}
         </tbody>
       </table>
@@ -174,14 +174,18 @@ function Rows(props: { items: readonly Market[] }): JSX.Element {
   );
 }
 
-function Row({ market }: { market: Market }): JSX.Element {
+function dayOf(market: Market | undefined): string | undefined {
+  return market?.close_at.slice(0, 10);
+}
+
+function Row({ market, sameDay }: { market: Market; sameDay: boolean }): JSX.Element {
   const { open_price_cents: open, close_price_cents: close } = market.reference;
   const length = market.rules.window_ms % 60_000 ? 8 : 5;
   return (
     <tr data-window={market.symbol}>
       <th scope="row">
         <a href={`#/proof/${market.symbol}`}>
-          <span class="soft proof-date">{market.close_at.slice(0, 10)} </span>
+          <span class={`soft proof-date ${sameDay ? "proof-same" : ""}`}>{dayOf(market)} </span>
           <span class="number">
             <span class="proof-wide">{clockTime(market.open_at).slice(0, length)}–</span>
             {clockTime(market.close_at).slice(0, length)}

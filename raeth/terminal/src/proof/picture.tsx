@@ -87,6 +87,13 @@ function Drawn(props: { ticks: readonly Point[]; market: Market; evidence: Settl
   const strike = evidence.open_print?.price_cents ?? null;
   const close = evidence.close_print?.price_cents ?? null;
   const [begin, end] = [x(Date.parse(market.open_at)), x(Date.parse(market.close_at))];
+  // A label stands on the side where the line is not.
+  const side = (cents: number, at: number) => {
+    const near = ticks.filter(({ ts }) => Math.abs(ts - at) < (span.to - span.from) / 6);
+    const mean = near.reduce((sum, tick) => sum + tick.price_cents - cents, 0);
+    const below = y(cents) < 14 || (mean > 0 && y(cents) < 86);
+    return below ? "proof-below" : "";
+  };
   const said = `The price from ${clockTime(market.open_at)} to ${clockTime(market.close_at)} UTC. Strike ${money(strike)}, close ${money(close)}.`;
   return (
     <div class="proof-plot" role="img" aria-label={said}>
@@ -97,7 +104,7 @@ function Drawn(props: { ticks: readonly Point[]; market: Market; evidence: Settl
       </svg>
       {strike !== null && (
         <span
-          class={`proof-label ${y(strike) < 16 ? "proof-below" : ""}`}
+          class={`proof-label ${side(strike, Date.parse(market.open_at))}`}
           style={{ left: "6px", top: `${y(strike)}%` }}
         >
           strike {money(strike)}
@@ -105,7 +112,7 @@ function Drawn(props: { ticks: readonly Point[]; market: Market; evidence: Settl
       )}
       {close !== null && (
         <span
-          class={`proof-label proof-close ${y(close) < 16 || (strike !== null && close < strike && y(close) < 80) ? "proof-below" : ""}`}
+          class={`proof-label proof-close ${side(close, Date.parse(market.close_at))}`}
           style={{ right: `${100 - end + 1.5}%`, top: `${y(close)}%` }}
         >
           close {money(close)}
