@@ -75,7 +75,7 @@ function journal(health: Health): Gauge {
 function queue(health: Health): Gauge {
   const depth = health.persistence.queue_depth;
   return {
-    name: "Position",
+    name: "Journal position",
     value: `seq ${count(health.seq)}`,
     note: depth === 0 ? "nothing waits to be written" : `${count(depth)} wait to be written`,
     tone: depth >= 1_000 ? "warn" : "plain",

@@ -7,6 +7,7 @@ import { ago, money } from "../venue/format";
 import { nowS } from "../venue/live";
 import type { ReferenceNow } from "../venue/wire";
 import type { Gauge } from "./gauges";
+import "./health.css";
 
 const SIGNS = { good: "✓", warn: "!", bad: "✕", plain: "" } as const;
 const MEANINGS = { good: "good", warn: "take care", bad: "bad", plain: "" } as const;

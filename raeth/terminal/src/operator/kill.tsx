@@ -10,6 +10,7 @@ import type { AdminAction } from "../venue/wire";
 import { type Act, ActDialog } from "./act";
 import { stamp } from "./stamp";
 import { act } from "./token";
+import "./kill.css";
 
 /** `unknown`: the venue was not heard for so long that the last word may no longer hold. */
 export type Trading = "open" | "frozen" | "unknown";

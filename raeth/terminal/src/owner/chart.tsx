@@ -112,6 +112,7 @@ function options(width: number, show: (n: number | null) => void): uPlot.Options
   return {
     width,
     height: HEIGHT,
+    padding: [null, 26, null, null],
     tzDate: (s) => uPlot.tzDate(new Date(s * 1_000), "Etc/UTC"),
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false } },

@@ -10,6 +10,7 @@ import { call } from "../venue/http";
 import type { ApiKey, OwnAgent } from "../venue/wire";
 import { EXPIRIES, networksOf, SCOPES, type Scope } from "./keyform";
 import { shown } from "./shown";
+import "./keys.css";
 
 export function IssueDialog(props: { agent: OwnAgent; onClose: () => void; onDone: () => void }): JSX.Element {
   const { agent } = props;

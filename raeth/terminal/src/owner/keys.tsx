@@ -12,6 +12,7 @@ import { CopyId } from "./copy";
 import { useKeys } from "./data";
 import { IssueDialog } from "./issue";
 import { shown } from "./shown";
+import "./keys.css";
 
 type Asked = { what: "issue" } | { what: "rotate" | "revoke"; key: ApiKey };
 

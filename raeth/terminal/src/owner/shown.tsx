@@ -5,6 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { Button } from "../parts/parts";
 import { useKey } from "../venue/session";
+import "./keys.css";
 
 export interface Shown {
   agentName: string;
