@@ -101,3 +101,17 @@ def test_everybody_can_read_it(venue: VenueProcess, visit: Visits, theme: Theme,
         if AXE.is_file():
             found += [f"{page}: {finding}" for finding in tab.findings()]
     assert not found, "\n".join(found)
+
+
+def test_what_goes_wrong_on_a_page_is_noticed(venue: VenueProcess, visit: Visits) -> None:
+    """Else all the other tests would pass whatever a page does."""
+    tab = visit(venue.url)
+    tab.page.evaluate("setTimeout(() => { throw new Error('a fault') })")
+    tab.page.evaluate("fetch('http://127.0.0.2:9/elsewhere').catch(() => {})")
+    tab.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<p onclick=\"1\" style=\"top: 1px\">')")
+    tab.page.evaluate("console.error('a word')")
+    tab.page.wait_for_function("document.querySelector('p[onclick]').click() ?? true")
+    told = "\n".join(tab.wrong)
+    for part in ("script error: a fault", "connect-src", "style", "script-src", "a word"):
+        assert part in told, told
+    tab.wrong.clear()
