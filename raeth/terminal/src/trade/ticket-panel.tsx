@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { Button, Choice, Panel } from "../parts/parts";
-import { frozen, old } from "../venue/live";
+import { countdown } from "../venue/format";
+import { frozen, nowS, old } from "../venue/live";
 import type { OrderType, Side } from "../venue/wire";
 import { type Ask, ask, enter, setAsk, showingKeys, trySend } from "./act";
 import { AnswerBox } from "./answer";
@@ -100,7 +101,7 @@ function SendRow(): JSX.Element {
     : stopped
       ? "Venue frozen"
       : waits
-        ? "Not open yet"
+        ? `Opens in ${countdown(Date.parse(market.value?.open_at ?? "") - nowS.value * 1000)}`
         : body
           ? wording(framing, action, price, qty)
           : missing;
