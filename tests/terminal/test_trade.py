@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.venue import Agent, Host, VenueProcess, until
 from tests.terminal.browser import Visits
@@ -151,6 +151,36 @@ def test_without_a_mouse(venue: VenueProcess, maker: Agent, visit: Visits) -> No
     press("Enter")
     until("the cancel", lambda: not agent.all("/orders", status="OPEN"))
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_an_answer_that_is_lost_is_found_and_nothing_is_sent_twice(
+    venue: VenueProcess, visit: Visits, placed: bool
+) -> None:
+    agent = venue.signup(f"lost-{placed}")
+    tab = visit(venue.url, "trade", expected=["ERR_FAILED", "status of 404"])
+    page = tab.page
+    bring_key(tab, agent.key)
+    sent = []
+
+    def lose(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        if placed:
+            route.fetch()
+        route.abort()
+
+    page.route(
+        re.compile(r"/api/v1/orders$"),
+        lambda route: lose(route) if route.request.method == "POST" else route.continue_(),
+    )
+    fill_ticket(page, 22, 2)
+    send_ticket(page)
+    words = "it was placed" if placed else "It was never placed"
+    expect(said(page)).to_contain_text(words)
+    assert [order["client_order_id"] for order in agent.all("/orders")] == [
+        order["client_order_id"] for order in sent if placed
+    ]
+    assert len(sent) == 1 and len(sent[0]["client_order_id"]) >= 16
 
 
 def test_a_frozen_venue_declines_in_words(venue: VenueProcess, visit: Visits) -> None:
