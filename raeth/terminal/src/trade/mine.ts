@@ -95,7 +95,8 @@ effect(() => {
     } catch (error) {
       if (over) return;
       trouble.value = error instanceof VenueError ? `${error.message} (${error.code})` : "The page could not read it.";
-      if (!(error instanceof VenueError && error.status === 401)) later(begin, 2_000);
+      if (error instanceof VenueError && error.status === 403) forgetKey(`${error.message} (${error.code})`);
+      else if (!(error instanceof VenueError && error.status === 401)) later(begin, 2_000);
       return;
     }
     const id = latest?.account.agent_id;

@@ -16,8 +16,9 @@ export function PreviewBox(): JSX.Element {
   const { body } = checked.value;
   const now = currentPreview();
   const preview = now?.preview ?? null;
-  const no = preview?.would === "REJECT";
-  const payoff = body && preview && !no ? payoffAfter(positionIn(body.market_id), preview, body) : null;
+  const waits = preview?.reject_reason === "MARKET_NOT_OPEN";
+  const no = preview?.would === "REJECT" && !waits;
+  const payoff = body && preview?.would === "ACCEPT" ? payoffAfter(positionIn(body.market_id), preview, body) : null;
   return (
     <section class={`trade-preview ${no ? "trade-preview-no" : ""}`} aria-label="Preview" data-would={preview?.would}>
       <p class="trade-would">
@@ -56,6 +57,7 @@ function Verdict(props: {
     return `No preview: ${text.trim()} (${code})`;
   }
   if (!preview) return "Asking the venue …";
+  if (preview.reject_reason === "MARKET_NOT_OPEN") return "A preview follows once this window is open.";
   if (preview.would === "REJECT")
     return (
       <>

@@ -47,7 +47,7 @@ function Strike(): JSX.Element {
       </div>
       <div>
         <dt>Strike</dt>
-        <dd class="number">{strike === null ? "at the opening" : money(strike)}</dd>
+        <dd class="number">{strike === null ? "at open" : money(strike)}</dd>
       </div>
       <div>
         <dt>Difference</dt>
