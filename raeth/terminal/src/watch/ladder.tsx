@@ -161,8 +161,8 @@ function Rows(props: { rows: number }): JSX.Element {
   return (
     <div class="watch-book watch-data" ref={box}>
       <div class="watch-layer" aria-hidden="true">
-        {layer("depth")}
         {layer("tint")}
+        {layer("depth")}
       </div>
       <table class="watch-ladder" data-watch="ladder">
         <caption class="hidden">

@@ -140,7 +140,12 @@ export class Plot {
       font: `11px ${this.#colours.sans}`,
       ticks: { show: false },
       grid: { stroke: () => this.#colours.line, width: 1 },
-      splits: (plot) => timeTicks(this.#scene?.time ?? { min: 0, max: 1 }, plot.width - AXIS_W, 84),
+      splits: (plot) => {
+        const range = this.#scene?.time ?? { min: 0, max: 1 };
+        const width = plot.width - AXIS_W;
+        const edge = range.min + ((range.max - range.min) * 26) / Math.max(width, 52); // no clipped words
+        return timeTicks(range, width, 84).filter((at) => at >= edge);
+      },
       values: (_, splits) => splits.map((at) => (show ? clockTime(at).slice(0, at % 60_000 ? 8 : 5) : "")),
     };
   }
@@ -171,7 +176,7 @@ export class Plot {
           incrs: [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000],
           ticks: { show: false },
           grid: { stroke: () => this.#colours.line, width: 1 },
-          values: (_, splits) => splits.map((cents) => money(Math.round(cents))),
+          values: (_, splits) => splits.map((cents) => (this.#scene?.price ? money(Math.round(cents)) : "")),
         },
       ],
       hooks: {
@@ -234,7 +239,7 @@ export class Plot {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     this.#shade(plot, scene);
-    this.#silence(plot, scene, true);
+    this.#silence(plot, scene);
     ctx.restore();
   }
 
@@ -280,7 +285,7 @@ export class Plot {
     }
   }
 
-  #silence(plot: uPlot, scene: Scene, word: boolean): void {
+  #silence(plot: uPlot, scene: Scene): void {
     if (scene.silentSince === null) return;
     const { ctx, bbox } = plot;
     const ratio = uPlot.pxRatio;
@@ -303,14 +308,23 @@ export class Plot {
     ctx.globalAlpha = 0.5;
     ctx.stroke();
     ctx.restore();
-    if (!word) return;
-    const text = scene.silentWord;
+  }
+
+  /** Why there is no line where one would look for it. */
+  #word(plot: uPlot, text: string, at: number): void {
+    const { ctx, bbox } = plot;
+    const ratio = uPlot.pxRatio;
     ctx.font = `600 ${12 * ratio}px ${this.#colours.sans}`;
-    const width = ctx.measureText(text).width + 14 * ratio;
-    const middle = Math.min(Math.max((from + to) / 2, bbox.left + width / 2), bbox.left + bbox.width - width / 2);
-    const top = bbox.top + bbox.height * 0.5;
+    const width = ctx.measureText(text).width + 16 * ratio;
+    const middle = Math.min(Math.max(at, bbox.left + width / 2), bbox.left + bbox.width - width / 2);
+    const top = bbox.top + bbox.height / 2;
     ctx.fillStyle = this.#colours.panel;
-    ctx.fillRect(middle - width / 2, top - 12 * ratio, width, 24 * ratio);
+    ctx.strokeStyle = this.#colours["line-strong"];
+    ctx.lineWidth = ratio;
+    ctx.beginPath();
+    ctx.roundRect(middle - width / 2, top - 12 * ratio, width, 24 * ratio, 5 * ratio);
+    ctx.fill();
+    ctx.stroke();
     ctx.fillStyle = this.#colours.text;
     ctx.textAlign = "center";
     ctx.textBaseline = "middle";
@@ -374,6 +388,11 @@ export class Plot {
       disc(ctx, here, y(last.price_cents), 3.5 * ratio, colour, 1);
     }
     ctx.restore();
+    if (scene.silentSince !== null) {
+      this.#word(plot, scene.silentWord, (Math.max(bbox.left, x(scene.silentSince)) + here) / 2);
+    } else if (!last) {
+      this.#word(plot, "waiting for the price …", bbox.left + bbox.width / 2);
+    }
 
     // Two figures on the axis must not lie over each other.
     const high = 18 * ratio;
@@ -463,7 +482,7 @@ export class Plot {
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    this.#silence(plot, scene, false);
+    this.#silence(plot, scene);
     this.#boundaries(plot, scene, false);
     const size = 3 * ratio;
     for (const { ts, price, up } of scene.dots) {
