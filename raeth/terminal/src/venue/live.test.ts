@@ -185,6 +185,10 @@ test("no more windows are kept than are shown", () => {
 });
 
 test("another venue in the same place: nothing of the old one is left", async () => {
+  const price = { price_cents: 9_500_000, status: "LIVE" };
+  say("feed.btc", price, "snapshot");
+  say("feed.btc", price);
+  expect(live.prices).toHaveLength(1);
   FakeSocket.last.onclose?.();
   await vi.advanceTimersByTimeAsync(500);
   seq = 7;
