@@ -133,7 +133,9 @@ export function ActDialog(props: { act: Act; onClose: () => void; onDone: () => 
         <Guard word={act.word} label={act.label} kind={act.kind} busy={busy.value} onConfirm={() => void run()} />
       )}
       <Trouble error={error.value} words={act.words}>
-        {unsure(error.value) && <p>It may have been done: the audit trail tells. Look there before you do it again.</p>}
+        {unsure(error.value) && !act.words?.NO_ANSWER && (
+          <p>It may have been done: the audit trail tells. Look there before you do it again.</p>
+        )}
       </Trouble>
       {act.word && <Button onClick={props.onClose}>Leave it as it is</Button>}
     </Dialog>
