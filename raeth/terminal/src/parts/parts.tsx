@@ -91,7 +91,7 @@ export function Button(
   );
 }
 
-/** A modal dialog; Escape and a click beside it close it, and the focus goes back to where it was. */
+/** A modal dialog; Escape closes it, and the focus goes back to where it was. A click beside it does not: what was typed stays. */
 export function Dialog(props: { title: string; onClose: () => void; children: ComponentChildren }): JSX.Element {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -99,14 +99,7 @@ export function Dialog(props: { title: string; onClose: () => void; children: Co
     ref.current?.showModal();
   }, []);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a modal dialog by itself
-    <dialog
-      ref={ref}
-      class="dialog"
-      aria-labelledby={id}
-      onClose={props.onClose}
-      onClick={(event) => event.target === ref.current && ref.current?.close()}
-    >
+    <dialog ref={ref} class="dialog" aria-labelledby={id} onClose={props.onClose}>
       <div class="dialog-body">
         <h2 id={id}>{props.title}</h2>
         {props.children}
