@@ -3,6 +3,7 @@
 
 find_browser() {
     local name
+    [ -n "${RAETH_CHROMIUM:-}" ] && command -v "$RAETH_CHROMIUM" && return
     for name in chromium chromium-browser google-chrome; do
         command -v "$name" && return
     done
