@@ -14,7 +14,8 @@ import { Rail } from "./rail";
 import { beginWatching, bestAsk, bestBid, spot } from "./state";
 import { Tape } from "./tape";
 import { spoken } from "./window";
-import "./watch.css";
+import "./lists.css";
+import "./watch.css"; // last: it has what differs on small screens
 
 /** No more often than this is the page read out. */
 const SPOKEN_EVERY_MS = 10_000;

@@ -8,6 +8,7 @@ import "uplot/dist/uPlot.min.css";
 import { clockTime, money } from "../venue/format";
 import type { Outcome } from "../venue/wire";
 import { type Columns, type Frame, firstAt, type Mark, type Range, type Spot, timeTicks } from "./chart-model";
+import { disc, line, tokens } from "./paint";
 
 export interface Dot {
   ts: number;
@@ -29,36 +30,11 @@ export interface Scene {
 }
 
 const AXIS_W = 82;
-const TOKENS = [
-  "text",
-  "soft",
-  "faint",
-  "line",
-  "line-strong",
-  "panel",
-  "raised",
-  "up",
-  "down",
-  "up-ground",
-  "down-ground",
-  "strike",
-  "fair",
-  "link",
-  "mono",
-  "sans",
-] as const;
-type Colours = Record<(typeof TOKENS)[number], string>;
-
 const GLYPH: Record<Outcome, string> = { YES: "▲", NO: "▼", VOID: "∅" };
 const NO_DATA: uPlot.AlignedData = [
   [0, 1],
   [null, null],
 ];
-
-function tokens(): Colours {
-  const style = getComputedStyle(document.documentElement);
-  return Object.fromEntries(TOKENS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()])) as Colours;
-}
 
 export class Plot {
   readonly #upper: uPlot;
@@ -503,27 +479,4 @@ export class Plot {
     line(ctx, here, bbox.top, here, bbox.top + bbox.height);
     ctx.restore();
   }
-}
-
-function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {
-  ctx.beginPath();
-  ctx.moveTo(x1, y1);
-  ctx.lineTo(x2, y2);
-  ctx.stroke();
-}
-
-function disc(
-  ctx: CanvasRenderingContext2D,
-  x: number,
-  y: number,
-  radius: number,
-  colour: string,
-  alpha: number,
-): void {
-  ctx.globalAlpha = alpha;
-  ctx.fillStyle = colour;
-  ctx.beginPath();
-  ctx.arc(x, y, radius, 0, 2 * Math.PI);
-  ctx.fill();
-  ctx.globalAlpha = 1;
 }
