@@ -138,16 +138,15 @@ def test_without_a_mouse(venue: VenueProcess, maker: Agent, visit: Visits) -> No
     press("Enter")  # what would it do?
     expect(ticket(page).get_by_text("it would rest")).to_be_visible()
     press("Enter")
-    if page.get_by_role("dialog").count():
-        press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Send", exact=True)).to_be_focused()
+    press("Enter")
     expect(said(page)).to_contain_text("Resting")
     (order,) = agent.all("/orders", status="OPEN")
     assert (order["price"], order["qty"]) == (33, 4)
 
     page.evaluate("document.activeElement.blur()")
     press("Shift+X")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert page.evaluate("document.activeElement.innerText") == "Cancel all"
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel all")).to_be_focused()
     press("Enter")
     until("the cancel", lambda: not agent.all("/orders", status="OPEN"))
     expect(page.get_by_role("dialog")).to_have_count(0)
