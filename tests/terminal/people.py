@@ -48,7 +48,7 @@ def make_account(tab: Tab, name: str) -> str:
     """On the owner's page: an account `<name>@example.com`, signed in. The key of its first agent."""
     page = tab.page
     page.get_by_text("New account", exact=True).click()
-    page.get_by_label("E-mail").fill(f"{name}@example.com")
+    page.get_by_label("Email").fill(f"{name}@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_label("Name of your first agent").fill(name)
     page.get_by_role("button", name="Make the account").click()

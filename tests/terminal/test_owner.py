@@ -74,10 +74,10 @@ def test_signing_in_and_out(venue: VenueProcess, visit: Visits) -> None:
     venue.signup("hopper", password=PASSWORD)
     tab = visit(venue.url, "owner", expected=["status of 401"])
     page = tab.page
-    page.get_by_label("E-mail").fill("hopper@example.com")
+    page.get_by_label("Email").fill("hopper@example.com")
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("E-mail and password do not fit together")).to_be_visible()
+    expect(page.get_by_text("Email and password do not fit together")).to_be_visible()
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("region", name="Agents")).to_contain_text("hopper")

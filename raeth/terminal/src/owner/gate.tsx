@@ -15,7 +15,7 @@ type Faults = { email?: string | null; password?: string | null; name?: string |
 
 const WORDS = {
   INVALID_CREDENTIALS:
-    "E-mail and password do not fit together, or the account was made without a password (then it has only its key).",
+    "Email and password do not fit together, or the account was made without a password (then it has only its key).",
   EMAIL_TAKEN: "There is an account with this e-mail already: sign in instead, and add agents there.",
   AGENT_NAME_TAKEN: "Another agent has this name, or it is reserved. Choose another: a number at the end is enough.",
   RATE_LIMITED: "Too many attempts from this address.",
@@ -94,7 +94,7 @@ export function Gate(props: { ended: boolean }): JSX.Element {
             }}
           />
           <Field
-            label="E-mail"
+            label="Email"
             type="email"
             name="email"
             autocomplete="username"

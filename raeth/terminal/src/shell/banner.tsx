@@ -37,6 +37,10 @@ export function Banner(): JSX.Element {
           <strong>This window is halted.</strong> Orders are declined; cancels go on.
         </p>
       )}
+      {ref === null && !old.value && (
+        // It keeps the place of what is said next, so that nothing moves when it comes.
+        <p class="banner banner-info">Connecting to the venue …</p>
+      )}
       {ref?.synthetic && (
         <p class="banner banner-warn" data-banner="synthetic">
           <strong>Synthetic price.</strong> This is not the real Bitcoin price: the venue makes it up, and all cash is

@@ -64,6 +64,7 @@ export function Shell(): JSX.Element {
   const name = NAMES.find(([each]) => each === page)?.[1] ?? "";
   useEffect(() => {
     document.title = page === "watch" ? "raeth" : `${name} · raeth`;
+    window.scrollTo(0, 0);
   }, [page, name]);
   return (
     <>
