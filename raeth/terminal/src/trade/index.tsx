@@ -26,6 +26,7 @@ export default function Trade(): JSX.Element {
 
 function Desk(): JSX.Element {
   useEffect(() => {
+    window.scrollTo(0, 0); // whoever pasted a key on a phone stood further down
     resume();
     document.addEventListener("keydown", pressed);
     const end = keepPreview();
