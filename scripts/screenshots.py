@@ -135,7 +135,7 @@ def main() -> int:
     token = f"rk_admin_{secrets.token_urlsafe(32)}"
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="raeth-screens-") as name, Host(Path(name)) as host:
-        venue = host.serve("--house", RAETH_ADMIN_TOKEN=token)
+        venue = host.serve("--house", RAETH_ADMIN_TOKEN=token, RAETH_NODE="arena-1")
         with bots(venue, host.folder), chromium() as browser:
             visits = Visits(browser)
             until("windows that are over", lambda: len(venue.markets(status="RESOLVED")) >= windows, 90 + 60 * windows)

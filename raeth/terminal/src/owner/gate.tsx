@@ -16,7 +16,7 @@ type Faults = { email?: string | null; password?: string | null; name?: string |
 const WORDS = {
   INVALID_CREDENTIALS:
     "Email and password do not fit together, or the account was made without a password (then it has only its key).",
-  EMAIL_TAKEN: "There is an account with this e-mail already: sign in instead, and add agents there.",
+  EMAIL_TAKEN: "There is an account with this email already: sign in instead, and add agents there.",
   AGENT_NAME_TAKEN: "Another agent has this name, or it is reserved. Choose another: a number at the end is enough.",
   RATE_LIMITED: "Too many attempts from this address.",
 };
@@ -34,7 +34,7 @@ export function Gate(props: { ended: boolean }): JSX.Element {
   const submit = async () => {
     if (busy.value) return;
     faults.value = {
-      email: /^\s*[^@\s]+@[^@\s]+\s*$/.test(email.value) ? null : "An e-mail address, such as ada@example.org.",
+      email: /^\s*[^@\s]+@[^@\s]+\s*$/.test(email.value) ? null : "An email address, such as ada@example.org.",
       password: up ? passwordFault(password.value) : password.value === "" ? "The password is missing." : null,
       name: up ? nameFault(name.value) : null,
     };
