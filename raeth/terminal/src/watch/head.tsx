@@ -84,7 +84,7 @@ function Spot(): JSX.Element {
         class={`watch-off number ${off === null || off === 0 ? "soft" : off > 0 ? "up" : "down"}`}
         data-watch="distance"
       >
-        {off === null ? "no strike yet" : distanceText(off)}
+        {off !== null ? distanceText(off) : from === null ? "no strike yet" : "no price now"}
         {off !== null && <span class="watch-off-word"> {off > 0 ? "above" : off < 0 ? "below" : "at"} the strike</span>}
       </p>
     </div>
@@ -107,12 +107,13 @@ function Tile(props: { name: Framing }): JSX.Element {
 
 function Chance(): JSX.Element {
   const fair = fairNow.value;
+  const twice = twiceChance(bestBid.value, bestAsk.value);
   return (
     <dl class="watch-chance watch-data">
       <div>
         <dt>Chance of YES</dt>
         <dd class="number" data-watch="chance">
-          {halves(twiceChance(bestBid.value, bestAsk.value))} %
+          {twice === null ? "–" : `${halves(twice)} %`}
         </dd>
       </div>
       <div>

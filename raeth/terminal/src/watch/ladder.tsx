@@ -115,7 +115,9 @@ function fill(box: HTMLElement, middle: HTMLElement): () => void {
     const text = !book.known
       ? "…"
       : now.spread === null
-        ? "one side is empty"
+        ? book.asks.length || book.bids.length
+          ? "one side is empty"
+          : "nothing rests"
         : `spread ${now.spread}¢  ·  mid ${halves(now.twiceMid)}¢`;
     if (middleText.data !== text) middleText.data = text;
     if (tints) timer ??= setTimeout(fade, TINT_MS);
