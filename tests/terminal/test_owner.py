@@ -63,6 +63,13 @@ def test_from_an_account_to_a_second_agent_that_trades(venue: VenueProcess, visi
     expect(row).to_contain_text("$120.50")
     expect(row).to_contain_text("$0.50")  # what is locked, without a reload
 
+    cash = page.get_by_role("region", name="Test cash")
+    cash.get_by_role("button", name="Claim $100.00 for grace-two").click()
+    expect(cash.get_by_text("Again in")).to_be_visible()
+    assert agent.get("/account")["cash_cents"] == 22_050
+    expect(keys).to_contain_text("laptop")
+    expect(keys).not_to_contain_text("faucet")  # the key that claimed is gone
+
     kept = kept_by_the_browser(tab)
     assert not [secret for secret in (first, second, PASSWORD) if secret in kept]
     (cookie,) = page.context.cookies()

@@ -1,10 +1,36 @@
-/** Where test cash comes from. A claim is the agent's own: the venue takes none from an owner's session. */
+/**
+ * Where test cash comes from. The venue takes a claim from an agent's key alone, so one is made for the claim and revoked
+ * right after it; should that fail, it expires by itself.
+ */
 
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { Empty, Panel } from "../parts/parts";
-import { ago, money } from "../venue/format";
-import { call } from "../venue/http";
+import { Button, Empty, Panel, toast } from "../parts/parts";
+import { Trouble } from "../parts/trouble";
+import { ago, countdown, money } from "../venue/format";
+import { call, VenueError } from "../venue/http";
+import { frozen, nowS } from "../venue/live";
 import { usePolled } from "../venue/poll";
+import type { ApiKey } from "../venue/wire";
+
+const KEY_MS = 2 * 60_000;
+
+interface Claimed {
+  amount_cents: number;
+  cash_cents: number;
+  next_claim_at: string;
+}
+
+async function claimFor(agentId: string): Promise<Claimed> {
+  const keys = `/me/agents/${agentId}/keys`;
+  const expires_at = new Date(Date.now() + KEY_MS).toISOString();
+  const made = await call<ApiKey>(keys, { method: "POST", body: { name: "faucet", scopes: ["trade"], expires_at } });
+  try {
+    return await call<Claimed>("/faucet", { method: "POST", bearer: made.api_key });
+  } finally {
+    await call(`${keys}/${made.key_id}`, { method: "DELETE" }).catch(() => undefined);
+  }
+}
 
 interface Limits {
   faucet: {
@@ -16,7 +42,28 @@ interface Limits {
   };
 }
 
-export function FaucetPanel(): JSX.Element {
+export function FaucetPanel(props: { agent: { agent_id: string; name: string }; onDone: () => void }): JSX.Element {
+  const { agent, onDone } = props;
+  const busy = useSignal(false);
+  const error = useSignal<unknown>(null);
+  const next = useSignal(0);
+  const waitMs = next.value - nowS.value * 1_000;
+  const claim = async () => {
+    busy.value = true;
+    error.value = null;
+    try {
+      const got = await claimFor(agent.agent_id);
+      next.value = Date.parse(got.next_claim_at);
+      toast("good", `${money(got.amount_cents)} of test cash for ${agent.name}.`);
+      onDone();
+    } catch (failed) {
+      const wait = failed instanceof VenueError && failed.code === "FAUCET_COOLDOWN" ? failed.retryAfterS : null;
+      if (wait === null) error.value = failed;
+      else next.value = (nowS.value + wait) * 1_000;
+    } finally {
+      busy.value = false;
+    }
+  };
   const limits = usePolled("limits", 300_000, (signal) => call<Limits>("/meta/limits", { signal }));
   const faucet = limits.data?.faucet;
   return (
@@ -35,16 +82,18 @@ export function FaucetPanel(): JSX.Element {
             <dt>An account in all</dt>
             <dd class="number">{money(faucet.account_cap_cents)}</dd>
           </dl>
-          <p class="field-note">
-            {faucet.enabled ? (
-              <>
-                A claim is made with an agent's own key, not with this session: on <a href="#/trade">Trade</a>, with a
-                key that may trade. Then move the cash where it is needed.
-              </>
-            ) : (
-              "The operator has switched the faucet off; an operator can grant cash."
-            )}
-          </p>
+          <Trouble error={error.value} />
+          {faucet.enabled ? (
+            <Button busy={busy.value} disabled={waitMs > 0 || frozen.value.frozen} onClick={() => void claim()}>
+              {waitMs > 0 ? (
+                <span class="number">Again in {countdown(waitMs)}</span>
+              ) : (
+                `Claim ${money(faucet.amount_cents)} for ${agent.name}`
+              )}
+            </Button>
+          ) : (
+            <p class="field-note">The operator has switched the faucet off; an operator can grant cash.</p>
+          )}
         </div>
       )}
     </Panel>

@@ -77,7 +77,7 @@ function Signed(props: { account: OwnerAccount; onLeave: () => void }): JSX.Elem
       <div class="owner-column">
         <TransferPanel account={account} onDone={changed} />
         {agent && <KeysPanel key={agent.agent_id} agent={agent} onDone={changed} />}
-        <FaucetPanel />
+        {agent && <FaucetPanel agent={agent} onDone={changed} />}
       </div>
     </div>
   );
