@@ -196,7 +196,7 @@ def test_the_list_of_packages_is_whole() -> None:
     for path, package in packages.items():
         wanted = {**package.get("dependencies", {}), **package.get("optionalDependencies", {})}
         assert wanted.keys() <= named, path
-        assert not package.get("resolved", "https://registry.npmjs.org/").partition("//")[2].startswith("127."), path
+        assert "resolved" not in package, f"{path} names the index it came from"
     manifest = json.loads((TERMINAL / "package.json").read_text())
     root = packages[""]
     for kind in ("dependencies", "devDependencies"):
