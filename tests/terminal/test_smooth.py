@@ -29,7 +29,8 @@ OWN_LOAD = 2
 """What browser, venue and agents are themselves."""
 
 LIVED_S = float(os.environ.get("RAETH_TEST_TAB_S", "600"))
-SPEED = 10
+SPEED = int(os.environ.get("RAETH_TEST_TAB_SPEED", "10"))
+"""Recorded seconds a second; a window is a minute of them."""
 SETTLED_S = LIVED_S / 2
 """By then the page holds all of the past that it ever will: a quarter of an hour of prices, and forty windows."""
 HEAP_GROWTH_MAX = 4_000_000
