@@ -34,6 +34,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy admits files of its own, and nothing written into them
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    license: { fileName: "licenses.txt" }, // whoever gets the page gets the terms of what is in it
   },
   server: {
     proxy: Object.fromEntries(

@@ -356,3 +356,10 @@ def test_all_of_the_built_page_is_small() -> None:
     for encodings in ("br", "gzip"):
         replies = [site.answer("GET", path, {b"accept-encoding": encodings.encode()}) for path in site.paths]
         assert sum(len(reply.body) for reply in replies if reply is not None) < BUDGET_BYTES, encodings
+
+
+@built
+def test_the_terms_of_what_is_in_the_page_come_with_it() -> None:
+    terms = (DIST / "licenses.txt").read_text()
+    for name in ("preact", "@preact/signals", "uplot"):
+        assert re.search(rf"^## {name} - ", terms, re.MULTILINE | re.IGNORECASE), name

@@ -117,7 +117,8 @@ export function Shell(): JSX.Element {
       <footer class="foot">
         <p>Test cash only. An independent open-source venue.</p>
         <p>
-          <a href="/docs">API</a> <a href="/llms.txt">For agents</a> <a href="/status">Status</a>
+          <a href="/docs">API</a> <a href="/llms.txt">For agents</a> <a href="/status">Status</a>{" "}
+          <a href="/licenses.txt">Licenses</a>
         </p>
       </footer>
       <Toasts />
