@@ -169,8 +169,9 @@ test("an answer that is older than what was heard takes nothing away", async () 
   listed = [market(9, "OPEN", seq)];
   seq += 1;
   say("markets", { change: "PENDING", market: market(11, "PENDING") });
+  // The second pause is half a second, give or take a quarter.
   FakeSocket.last.onclose?.();
-  await vi.advanceTimersByTimeAsync(500);
+  await vi.advanceTimersByTimeAsync(700);
   await connected([market(9, "OPEN"), market(11, "PENDING")]);
   expect(live.markets.value.has("m11")).toBe(true);
 });
@@ -190,7 +191,7 @@ test("another venue in the same place: nothing of the old one is left", async ()
   say("feed.btc", price);
   expect(live.prices).toHaveLength(1);
   FakeSocket.last.onclose?.();
-  await vi.advanceTimersByTimeAsync(500);
+  await vi.advanceTimersByTimeAsync(700);
   seq = 7;
   listed = [market(5, "OPEN"), market(6, "PENDING")];
   await connected(listed);
