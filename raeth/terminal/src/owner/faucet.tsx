@@ -9,9 +9,9 @@ import { Button, Empty, Panel, toast } from "../parts/parts";
 import { Trouble } from "../parts/trouble";
 import { ago, countdown, money } from "../venue/format";
 import { call, VenueError } from "../venue/http";
+import { lendKey, takeBackKey } from "../venue/keys";
 import { frozen, nowS } from "../venue/live";
 import { usePolled } from "../venue/poll";
-import type { ApiKey } from "../venue/wire";
 
 const KEY_MS = 2 * 60_000;
 
@@ -22,13 +22,11 @@ interface Claimed {
 }
 
 async function claimFor(agentId: string): Promise<Claimed> {
-  const keys = `/me/agents/${agentId}/keys`;
-  const expires_at = new Date(Date.now() + KEY_MS).toISOString();
-  const made = await call<ApiKey>(keys, { method: "POST", body: { name: "faucet", scopes: ["trade"], expires_at } });
+  const made = await lendKey(agentId, "faucet", ["trade"], KEY_MS);
   try {
     return await call<Claimed>("/faucet", { method: "POST", bearer: made.api_key });
   } finally {
-    await call(`${keys}/${made.key_id}`, { method: "DELETE" }).catch(() => undefined);
+    await takeBackKey(agentId, made.key_id).catch(() => undefined);
   }
 }
 

@@ -1,9 +1,8 @@
 /** A key that an owner issues for this tab alone, and takes back when the trading is over. */
 
 import { toast } from "../parts/parts";
-import { call } from "../venue/http";
+import { lendKey, takeBackKey } from "../venue/keys";
 import { agentKey, forgetKey, useKey } from "../venue/session";
-import type { ApiKey } from "../venue/wire";
 
 const KEPT = "raeth-issued-key";
 export const HOURS = 12;
@@ -15,11 +14,7 @@ interface Issued {
 
 /** Issue a key for `agentId` and use it. Throws `VenueError`. */
 export async function issueKey(agentId: string): Promise<void> {
-  const expires_at = new Date(Date.now() + HOURS * 3_600_000).toISOString();
-  const made = await call<ApiKey>(`/me/agents/${agentId}/keys`, {
-    method: "POST",
-    body: { name: "terminal", scopes: ["read", "trade"], expires_at },
-  });
+  const made = await lendKey(agentId, "terminal", ["read", "trade"], HOURS * 3_600_000);
   if (!made.api_key) return;
   keep({ agent_id: agentId, key_id: made.key_id });
   useKey(made.api_key, false);
@@ -38,7 +33,7 @@ export async function stopTrading(): Promise<void> {
   forgetKey();
   if (!issued) return;
   try {
-    await call(`/me/agents/${issued.agent_id}/keys/${issued.key_id}`, { method: "DELETE" });
+    await takeBackKey(issued.agent_id, issued.key_id);
     toast("good", "The key of this tab was revoked.");
   } catch {
     toast(
